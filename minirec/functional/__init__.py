@@ -1,0 +1,77 @@
+"""The mathematics: one file per formula, each a forward function with its backward function beside it.
+
+`y, cache = x_forward(...)` computes; `gradients = x_backward(dy, cache)` gives the gradient of each
+differentiable argument. Everything is pure, takes and returns NumPy arrays, and imports NumPy alone.
+"""
+
+from minirec.functional.arguments import Array
+from minirec.functional.attention import AttentionCache, attention_backward, attention_forward
+from minirec.functional.binary_cross_entropy import (
+    BinaryCrossEntropyCache,
+    binary_cross_entropy_backward,
+    binary_cross_entropy_forward,
+)
+from minirec.functional.bpr import BprCache, bpr_backward, bpr_forward
+from minirec.functional.cross_entropy import CrossEntropyCache, cross_entropy_backward, cross_entropy_forward
+from minirec.functional.dropout import DropoutCache, dropout_backward, dropout_forward
+from minirec.functional.embedding import EmbeddingCache, embedding_backward, embedding_forward
+from minirec.functional.factorization import FactorizationCache, factorization_backward, factorization_forward
+from minirec.functional.gelu import GeluCache, gelu_backward, gelu_forward
+from minirec.functional.layer_norm import LayerNormCache, layer_norm_backward, layer_norm_forward
+from minirec.functional.linear import LinearCache, linear_backward, linear_forward
+from minirec.functional.log_softmax import LogSoftmaxCache, log_softmax_backward, log_softmax_forward
+from minirec.functional.relu import ReluCache, relu_backward, relu_forward
+from minirec.functional.sigmoid import SigmoidCache, sigmoid_backward, sigmoid_forward
+from minirec.functional.sinusoidal_positions import sinusoidal_positions
+from minirec.functional.softmax import SoftmaxCache, softmax_backward, softmax_forward
+from minirec.functional.squared_error import SquaredErrorCache, squared_error_backward, squared_error_forward
+
+__all__ = [
+    "Array",
+    "AttentionCache",
+    "BinaryCrossEntropyCache",
+    "BprCache",
+    "CrossEntropyCache",
+    "DropoutCache",
+    "EmbeddingCache",
+    "FactorizationCache",
+    "GeluCache",
+    "LayerNormCache",
+    "LinearCache",
+    "LogSoftmaxCache",
+    "ReluCache",
+    "SigmoidCache",
+    "SoftmaxCache",
+    "SquaredErrorCache",
+    "attention_backward",
+    "attention_forward",
+    "binary_cross_entropy_backward",
+    "binary_cross_entropy_forward",
+    "bpr_backward",
+    "bpr_forward",
+    "cross_entropy_backward",
+    "cross_entropy_forward",
+    "dropout_backward",
+    "dropout_forward",
+    "embedding_backward",
+    "embedding_forward",
+    "factorization_backward",
+    "factorization_forward",
+    "gelu_backward",
+    "gelu_forward",
+    "layer_norm_backward",
+    "layer_norm_forward",
+    "linear_backward",
+    "linear_forward",
+    "log_softmax_backward",
+    "log_softmax_forward",
+    "relu_backward",
+    "relu_forward",
+    "sigmoid_backward",
+    "sigmoid_forward",
+    "sinusoidal_positions",
+    "softmax_backward",
+    "softmax_forward",
+    "squared_error_backward",
+    "squared_error_forward",
+]

@@ -1,0 +1,46 @@
+"""The array type and the few checks of functional/: only what NumPy would accept in silence.
+
+An id of -1 would read the last row, a boolean id a mask, a float mask a weight. Every other mismatch of
+shapes is NumPy's own error.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+def check_ids(name: str, ids: Array, count: int) -> None:
+    """Raise unless `ids` are integers in 0 .. count - 1."""
+    if not np.issubdtype(ids.dtype, np.integer):
+        raise TypeError(f"{name} must be integers, got dtype {ids.dtype}")
+    if ids.size and (ids.min() < 0 or ids.max() >= count):
+        place = np.unravel_index(np.argmax((ids < 0) | (ids >= count)), ids.shape)
+        where = f"{name}[{', '.join(str(int(i)) for i in place)}]" if ids.ndim else name
+        raise IndexError(f"{where} = {ids[place]} is out of range: allowed are 0 to {count - 1}")
+
+
+def check_mask(mask: Array) -> None:
+    """Raise unless `mask` is boolean. True means: may be seen."""
+    if mask.dtype != np.bool_:
+        raise TypeError(f"mask must be boolean (True = may attend), got dtype {mask.dtype}")
+
+
+def check_same_shape(names: str, a: Array, b: Array) -> None:
+    """Raise where NumPy would broadcast one operand of a loss against the other."""
+    if a.shape != b.shape:
+        raise ValueError(f"{names} must have equal shapes, got {a.shape} and {b.shape}")
+
+
+def shares(weight: Array | None, terms: Array) -> Any:
+    """What each term counts in a mean: weight / Σ weight, or 1 / n. All zero where the total is zero.
+
+    The shares have the precision of `terms`, so that float64 weights do not turn a float32 loss into float64.
+    """
+    if weight is None:
+        return 1.0 / terms.size if terms.size else 0.0
+    weight = np.broadcast_to(weight, terms.shape).astype(terms.real.dtype)
+    total = weight.sum()
+    return weight / total if total != 0 else np.zeros_like(weight)

@@ -1,0 +1,41 @@
+"""Binary cross-entropy on logits: is this item one that the user took, or not?
+
+    L = −Σ w [y log σ(x) + (1 − y) log(1 − σ(x))] / Σ w
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minirec.functional import sigmoid
+from minirec.functional.arguments import Array, check_same_shape, shares
+
+
+class BinaryCrossEntropyCache(NamedTuple):
+    logits: Array  # (...)
+    targets: Array  # (...)
+    share: Any  # (...) or a number, w / Σ w
+
+
+def binary_cross_entropy_forward(
+    logits: Array, targets: Array, weight: Array | None = None
+) -> tuple[Any, BinaryCrossEntropyCache]:
+    """L = mean of max(x, 0) − x y + log(1 + e^{−|x|}).    logits x, targets y in [0, 1], weight (...) -> number
+
+    This is −y log σ(x) − (1 − y) log σ(−x), written so that no exponent is positive: finite for every x.
+    """
+    check_same_shape("logits and targets", logits, targets)
+    if ((targets < 0) | (targets > 1)).any():
+        raise ValueError("targets of binary cross-entropy must be in [0, 1]")
+    x = logits
+    positive = np.where(x.real > 0, x, 0)
+    minus_abs = np.where(x.real > 0, -x, x)
+    ell = positive - x * targets + np.log1p(np.exp(minus_abs))
+    share = shares(weight, ell)
+    return (share * ell).sum(), BinaryCrossEntropyCache(logits, targets, share)
+
+
+def binary_cross_entropy_backward(dloss: Any, cache: BinaryCrossEntropyCache) -> Array:
+    """dlogits = dL · w (σ(x) − y) / Σ w"""
+    y, _ = sigmoid.sigmoid_forward(cache.logits)
+    return dloss * cache.share * (y - cache.targets)

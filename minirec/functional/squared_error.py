@@ -1,0 +1,28 @@
+"""The squared error, the loss for ratings.
+
+    L = Σ w (prediction − target)² / Σ w
+"""
+
+from typing import Any, NamedTuple
+
+from minirec.functional.arguments import Array, check_same_shape, shares
+
+
+class SquaredErrorCache(NamedTuple):
+    error: Array  # (...), prediction − target
+    share: Any  # (...) or a number, w / Σ w
+
+
+def squared_error_forward(
+    prediction: Array, target: Array, weight: Array | None = None
+) -> tuple[Any, SquaredErrorCache]:
+    """L = Σ w (prediction − target)² / Σ w.    prediction, target, weight (...) -> number; no weight: mean"""
+    check_same_shape("prediction and target", prediction, target)
+    error = prediction - target
+    share = shares(weight, error)
+    return (share * error * error).sum(), SquaredErrorCache(error, share)
+
+
+def squared_error_backward(dloss: Any, cache: SquaredErrorCache) -> Array:
+    """dprediction = dL · 2 w (prediction − target) / Σ w"""
+    return dloss * 2.0 * cache.share * cache.error
