@@ -32,7 +32,7 @@ def attention_forward(
     if mask is not None:
         check_mask(mask)
         # 0 · NaN is NaN: a key that no query may see is replaced by 0, so that nothing in it can leak.
-        visible: Array = np.atleast_2d(mask).any(axis=-2, keepdims=True).swapaxes(-1, -2)  # (..., Tk, 1)
+        visible = np.asarray(np.any(np.atleast_2d(mask), axis=-2))[..., None]  # (..., Tk, 1)
         if not visible.all():
             k, v = np.where(visible, k, 0), np.where(visible, v, 0)
     scale = 1.0 / math.sqrt(q.shape[-1])

@@ -20,7 +20,7 @@ class BinaryCrossEntropyCache(NamedTuple):
 def binary_cross_entropy_forward(
     logits: Array, targets: Array, weight: Array | None = None
 ) -> tuple[Any, BinaryCrossEntropyCache]:
-    """L = mean of max(x, 0) − x y + log(1 + e^{−|x|}).    logits x, targets y in [0, 1], weight (...) -> number
+    """L = mean of max(x, 0) − x y + log(1 + e^{−|x|}).    logits x, targets y in [0, 1], weight (...)
 
     This is −y log σ(x) − (1 − y) log σ(−x), written so that no exponent is positive: finite for every x.
     """

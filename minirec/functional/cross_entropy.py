@@ -20,7 +20,7 @@ class CrossEntropyCache(NamedTuple):
 def cross_entropy_forward(
     logits: Array, targets: Array, weight: Array | None = None
 ) -> tuple[Any, CrossEntropyCache]:
-    """L = −Σ w log p[target] / Σ w.    logits (..., C), targets (...) in 0 .. C − 1, weight (...) -> number"""
+    """L = −Σ w log p[target] / Σ w.    logits (..., C), targets, weight (...)  ->  number"""
     check_ids("targets", targets, logits.shape[-1])
     log_p, _ = log_softmax.log_softmax_forward(logits)
     ell = -np.take_along_axis(log_p, targets[..., None], axis=-1)[..., 0]  # (...)

@@ -34,7 +34,7 @@ def factorization_forward(
 
 
 def factorization_backward(ds: Array, cache: FactorizationCache) -> tuple[Array, Array, Array, Array]:
-    """dP[u] = Σ ds q_i,  dQ[i] = Σ ds p_u,  db_user[u] = Σ ds,  db_item[i] = Σ ds    (sums over rows of u or i)"""
+    """dP[u] = Σ ds q_i,  dQ[i] = Σ ds p_u,  db_user[u] = Σ ds,  db_item[i] = Σ ds    (over rows of u, i)"""
     p, q, of_P, of_Q = cache
     dP = embedding.embedding_backward(ds[:, None] * q, of_P)
     dQ = embedding.embedding_backward(ds[:, None] * p, of_Q)

@@ -1,0 +1,1 @@
+"""Interactions, the interaction matrix, splits, loaders, the synthetic shop and small classic data sets."""

@@ -1,0 +1,261 @@
+"""The contract that all recommenders keep: fit, score, recommend, save, load.
+
+Inside, users and items are indices 0 .. U - 1 and 0 .. I - 1; `recommend` and `recommend_histories` speak in
+external ids. Rows are users everywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from minirec import evaluation
+from minirec.data.interactions import Interactions
+from minirec.functional import Array
+from minirec.functional.arguments import check_ids
+from minirec.models import storage
+
+Id = Hashable
+FORMAT = 1  # of the model file; a newer one is refused
+BLOCK = 64  # users scored at a time by recommend, so that memory does not grow with users x items
+
+
+class UnknownIdError(KeyError):
+    """A user or item that the model was not fitted on."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class Recommendations(NamedTuple):
+    """One row per user, best first; rows with fewer than k items end with None and -inf."""
+
+    items: list[list[Any]]  # B rows of k external item ids
+    scores: Array  # (B, k)
+
+
+class Recommender(ABC):
+    """What every model offers. A subclass gives `fit`, `_scores`, `_state` and `_restore`.
+
+    `uses_histories` says what a score depends on: the items of the history (then `score_histories` sees all
+    that a model can use), or the identity of the user.
+    """
+
+    uses_histories = False
+
+    user_ids: list[Any]
+    item_ids: list[Any]
+    user_index: dict[Any, int]
+    item_index: dict[Any, int]
+    titles: dict[Any, str]
+    histories: list[Array]  # of the training data: item indices, oldest first
+
+    @abstractmethod
+    def fit(
+        self,
+        train: Interactions,
+        *,
+        valid: Interactions | None = None,
+        rng: np.random.Generator | int | None = None,
+        progress: bool = True,
+    ) -> Self:
+        """Learn from `train`; `valid`, if given, only decides when to stop."""
+
+    @abstractmethod
+    def score(self, users: Array, items: Array | None = None) -> Array:
+        """Scores of known users (B,): (B, I), or (B, C) for items (C,) or (B, C). All are internal indices."""
+
+    @abstractmethod
+    def score_histories(self, histories: Sequence[Array]) -> Array:
+        """(B, I) scores for B histories of item indices, oldest first, of users that need not be known."""
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """The arguments of the constructor."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Array]:
+        """The learned arrays by name."""
+
+    @abstractmethod
+    def load_state(self, state: dict[str, Array]) -> None:
+        """Take over learned arrays; the id maps are there already."""
+
+    # What all models share.
+
+    def remember(self, train: Interactions) -> None:
+        """Keep the id maps, titles and histories of the training data: the first thing that `fit` does."""
+        if len(train) == 0:
+            raise ValueError("there are no interactions to fit on")
+        self.user_ids, self.user_index = train.user_ids, train.user_index
+        self.item_ids, self.item_index = train.item_ids, train.item_index
+        self.titles = train.titles
+        self.histories = train.histories()
+
+    @property
+    def n_users(self) -> int:
+        return len(self._fitted().user_ids)
+
+    @property
+    def n_items(self) -> int:
+        return len(self._fitted().item_ids)
+
+    def _fitted(self) -> Self:
+        if not hasattr(self, "item_ids"):
+            raise RuntimeError(f"{type(self).__name__} is not fitted yet: call fit(interactions) or load(path)")
+        return self
+
+    def check_users(self, users: Any) -> Array:
+        """(B,) user indices, or an IndexError that names the first one that is not known."""
+        users = np.atleast_1d(np.asarray(users))
+        check_ids("users", users, self.n_users)
+        return users
+
+    def pick(self, scores: Array, items: Array | None) -> Array:
+        """The columns `items` (C,) or (B, C) of scores (B, I); all of them for None."""
+        if items is None:
+            return scores
+        items = np.asarray(items)
+        check_ids("items", items, self.n_items)
+        return np.take_along_axis(scores, np.broadcast_to(items, (len(scores), items.shape[-1])), axis=1)
+
+    def recommend(
+        self,
+        users: Id | Sequence[Id],
+        k: int = 10,
+        *,
+        exclude_seen: bool = True,
+        candidates: Sequence[Id] | None = None,
+    ) -> Recommendations:
+        """The k best items of each known user, external ids in and out.
+
+        `candidates` restricts the items; `exclude_seen` leaves out those of the training history.
+        Raises UnknownIdError for an unknown user or candidate, ValueError for k < 1.
+        """
+        rows = [self._index("user", user) for user in _listed(users)]
+        seen = [self.histories[row] for row in rows]
+        blocks = (self.score(np.array(rows[block], dtype=np.int64)) for block in _blocks(len(rows)))
+        return self._best(blocks, seen, k, exclude_seen, candidates)
+
+    def recommend_histories(
+        self,
+        histories: Sequence[Sequence[Id]],
+        k: int = 10,
+        *,
+        exclude_seen: bool = True,
+        candidates: Sequence[Id] | None = None,
+    ) -> Recommendations:
+        """The k best items after each history (external item ids, oldest first), for users never seen."""
+        if isinstance(histories, str) or any(isinstance(h, str) for h in histories):
+            raise TypeError("histories must be a list of lists of item ids, got text: write [[id, id, ...]]")
+        self._fitted()
+        seen = [np.array([self._index("item", i) for i in h], dtype=np.int64) for h in histories]
+        blocks = (self.score_histories(seen[block]) for block in _blocks(len(seen)))
+        return self._best(blocks, seen, k, exclude_seen, candidates)
+
+    def _best(
+        self,
+        blocks: Iterator[Array],
+        seen: list[Array],
+        k: int,
+        exclude_seen: bool,
+        candidates: Sequence[Id] | None,
+    ) -> Recommendations:
+        if k < 1:
+            raise ValueError(f"k must be at least 1, got {k}")
+        hidden = np.zeros(self.n_items, dtype=bool)
+        if candidates is not None:
+            hidden[:] = True
+            hidden[[self._index("item", item) for item in _listed(candidates)]] = False
+        items: list[list[Any]] = []
+        best = np.full((len(seen), k), -math.inf)
+        for block in blocks:
+            for row in block:
+                n = len(items)
+                row = np.where(hidden, -math.inf, row)
+                if exclude_seen:
+                    row[seen[n]] = -math.inf
+                if np.isnan(row).any():
+                    raise FloatingPointError(f"the score of item {self.item_ids[int(np.argmax(np.isnan(row)))]!r} is NaN")
+                top = evaluation.top_k(row, k)
+                best[n, : len(top)] = row[top]
+                items.append([self.item_ids[i] for i in top] + [None] * (k - len(top)))
+        return Recommendations(items, best)
+
+    def _index(self, kind: str, external: Id) -> int:
+        index = self._fitted().user_index if kind == "user" else self.item_index
+        if external not in index:
+            known = self.user_ids if kind == "user" else self.item_ids
+            like = ", ".join(repr(value) for value in known[:3])
+            hint = ""
+            if type(external) is not type(known[0]):
+                hint = f"; ids here are {type(known[0]).__name__}, this is {type(external).__name__}"
+            raise UnknownIdError(f"unknown {kind} {external!r}: the model knows {len(known)}, such as {like}{hint}")
+        return index[external]
+
+    def save(self, path: str | Path) -> None:
+        """Write the model as one .npz file; a file that was there before stays whole until the new one is."""
+        self._fitted()
+        meta = {
+            "format": FORMAT,
+            "model": type(self).__name__,
+            "settings": self.settings(),
+            "user_ids": self.user_ids,
+            "item_ids": self.item_ids,
+            "titles": [self.titles.get(item, "") for item in self.item_ids] if self.titles else [],
+        }
+        lengths = np.array([len(h) for h in self.histories], dtype=np.int64)
+        arrays = {"history_lengths": lengths, "history_items": np.concatenate(self.histories)}
+        arrays |= {f"state.{name}": array for name, array in self.state().items()}
+        storage.save_arrays(path, meta, arrays)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Any:
+        """The model in a file written by `save`: `Recommender.load(path)`, or a subclass to insist on its kind.
+
+        Raises FileNotFoundError, or storage.ModelFileError for a file that is damaged, too new, or of another kind.
+        """
+        from minirec.models import MODELS
+
+        meta, arrays = storage.load_arrays(path)
+        kinds = {kind.__name__: kind for kind in MODELS.values()}
+        kind = kinds.get(meta.get("model", ""))
+        if kind is None or not issubclass(kind, cls):
+            wanted = cls.__name__ if cls is not Recommender else "one of " + ", ".join(sorted(kinds))
+            raise storage.ModelFileError(f"{path} holds a model of kind {meta.get('model')!r}, expected {wanted}")
+        try:
+            return _restore(kind, meta, arrays)
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise storage.ModelFileError(f"{path}: the parts of this model do not fit together: {error}") from error
+
+
+def _restore(kind: type[Recommender], meta: dict[str, Any], arrays: dict[str, Array]) -> Recommender:
+    model = kind(**meta["settings"])
+    model.user_ids, model.item_ids = meta["user_ids"], meta["item_ids"]
+    model.user_index = {user: i for i, user in enumerate(model.user_ids)}
+    model.item_index = {item: i for i, item in enumerate(model.item_ids)}
+    titles = meta["titles"]
+    model.titles = {item: t for item, t in zip(model.item_ids, titles, strict=True) if t} if titles else {}
+    ends = np.cumsum(arrays["history_lengths"])
+    if len(ends) != len(model.user_ids) or (len(ends) and ends[-1] != len(arrays["history_items"])):
+        raise ValueError("the histories do not match the users")
+    check_ids("history_items", arrays["history_items"], len(model.item_ids))
+    model.histories = np.split(arrays["history_items"], ends[:-1])
+    start = "state."
+    model.load_state({name[len(start) :]: a for name, a in arrays.items() if name.startswith(start)})
+    return model
+
+
+def _blocks(n: int) -> Iterator[slice]:
+    return (slice(start, start + BLOCK) for start in range(0, n, BLOCK))
+
+
+def _listed(ids: Any) -> list[Any]:
+    if isinstance(ids, np.ndarray):
+        return list(np.atleast_1d(ids).tolist())
+    return [ids] if isinstance(ids, str | int | np.generic) else list(ids)

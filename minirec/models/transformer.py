@@ -1,0 +1,339 @@
+"""TransformerRecommender: the document's encoder-decoder model (section 5.2), repaired and extended.
+
+The source (the user, or the user's history) is encoded; each candidate item is a target that attends to the
+encoded source; a linear layer turns each target into one score.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from minirec import evaluation, nn, optim, training
+from minirec import functional as F
+from minirec.data import sampling
+from minirec.data.interactions import Interactions
+from minirec.data.sequences import Prefixes, pad_histories, positions
+from minirec.functional import Array
+from minirec.models.base import Recommender
+from minirec.nn.module import Grads, prefixed
+
+
+class NetworkCache(NamedTuple):
+    source: Any  # of the source embedding
+    position: Any
+    source_dropout: Any
+    candidates: Any  # of the candidates' embedding
+    candidate_dropout: Any
+    transformer: Any
+    score: Any
+
+
+class TransformerNetwork(nn.Module):
+    """source ids (B, T), candidate ids (B, C)  ->  scores (B, C)
+
+    source="history": item ids, 0 = padding, left-padded; source="user": one user index per row, (B, 1).
+    The item table serves history and candidates alike (tied); users have a table of their own.
+    candidates="pointwise": a candidate sees only itself and the source; "listwise": also the other candidates.
+    """
+
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        n_users: int,
+        n_items: int,
+        embedding_dim: int,
+        num_heads: int,
+        num_layers: int,
+        hidden: int,
+        length: int,
+        source: str,
+        candidates: str,
+        dropout: float,
+    ) -> None:
+        self.item_embedding = nn.Embedding(rng, n_items + 1, embedding_dim, padding=True)
+        if source == "user":
+            self.user_embedding = nn.Embedding(rng, n_users, embedding_dim)
+        else:
+            self.position_embedding = nn.Embedding(rng, length, embedding_dim)
+        self.transformer = nn.Transformer(
+            rng, num_layers, num_layers, embedding_dim, num_heads, hidden, dropout=dropout
+        )
+        self.score = nn.Linear(rng, embedding_dim, 1)
+        self.source, self.candidates, self.dropout = source, candidates, dropout
+        self.scale = math.sqrt(embedding_dim)
+
+    def masks(self, source: Array, C: int) -> tuple[Array | None, Array | None]:
+        """(source mask, target mask): padding is not seen, pointwise candidates do not see each other."""
+        source_mask = nn.padding_mask(source) if self.source == "history" else None
+        return source_mask, nn.diagonal_mask(C) if self.candidates == "pointwise" else None
+
+    def encode(self, source: Array, rng: np.random.Generator | None) -> tuple[Array, tuple[Any, Any, Any]]:
+        """x = √D E[source] + P[position], then dropout.    (B, T)  ->  (B, T, D)"""
+        if self.source == "user":
+            x, of_source = self.user_embedding.forward(source)
+            of_position = None
+            x = self.scale * x
+        else:
+            x, of_source = self.item_embedding.forward(source)  # (B, T, D)
+            p, of_position = self.position_embedding.forward(positions(source))  # (B, T, D)
+            x = self.scale * x + p
+        x, of_dropout = F.dropout_forward(x, self.dropout, rng)
+        return x, (of_source, of_position, of_dropout)
+
+    def forward(
+        self, source: Array, candidates: Array, *, rng: np.random.Generator | None = None
+    ) -> tuple[Array, NetworkCache]:
+        source_mask, target_mask = self.masks(source, candidates.shape[-1])
+        x, of_x = self.encode(source, rng)
+        c, of_c = self.item_embedding.forward(candidates)  # (B, C, D)
+        c, of_c_dropout = F.dropout_forward(self.scale * c, self.dropout, rng)
+        y, of_y = self.transformer.forward(x, c, source_mask, target_mask, source_mask, rng=rng)  # (B, C, D)
+        s, of_s = self.score.forward(y)  # (B, C, 1)
+        return s[..., 0], NetworkCache(*of_x, of_c, of_c_dropout, of_y, of_s)
+
+    def backward(self, ds: Array, cache: NetworkCache) -> tuple[None, Grads]:
+        dy, score = self.score.backward(ds[..., None], cache.score)
+        (dx, dc), transformer = self.transformer.backward(dy, cache.transformer)
+        dc = self.scale * F.dropout_backward(dc, cache.candidate_dropout)
+        dx = F.dropout_backward(dx, cache.source_dropout)
+        _, item = self.item_embedding.backward(dc, cache.candidates)
+        if self.source == "user":
+            _, table = self.user_embedding.backward(self.scale * dx, cache.source)
+            grads = prefixed("item_embedding", item) | prefixed("user_embedding", table)
+        else:
+            _, history = self.item_embedding.backward(self.scale * dx, cache.source)
+            _, table = self.position_embedding.backward(dx, cache.position)
+            item = {"E": item["E"] + history["E"]}  # tied: the table is read twice, both uses add up
+            grads = prefixed("item_embedding", item) | prefixed("position_embedding", table)
+        return None, grads | prefixed("transformer", transformer) | prefixed("score", score)
+
+
+LOSSES = ("softmax", "bce", "bpr", "squared")
+
+
+class CandidateLossCache(NamedTuple):
+    loss: str
+    scores: Array  # (B, C)
+    of_loss: Any
+
+
+def candidate_loss_forward(
+    loss: str, scores: Array, ratings: Array | None = None
+) -> tuple[Any, CandidateLossCache]:
+    """One number from scores (B, C), where column 0 is the item that was taken and the others were not.
+
+    softmax: cross-entropy of column 0.  bce: column 0 is 1, the others are 0.  bpr: column 0 above each other.
+    squared: the error of column 0 as a prediction of `ratings` (B,), which have the mean removed.
+    """
+    B, C = scores.shape
+    cache: Any
+    if loss == "softmax":
+        value, cache = F.cross_entropy_forward(scores, np.zeros(B, dtype=np.int64))
+    elif loss == "bce":
+        targets = np.zeros(scores.shape, dtype=scores.real.dtype)
+        targets[:, 0] = 1.0
+        value, cache = F.binary_cross_entropy_forward(scores, targets)
+    elif loss == "bpr":
+        value, cache = F.bpr_forward(np.broadcast_to(scores[:, :1], (B, C - 1)), scores[:, 1:])
+    else:
+        if ratings is None:
+            raise ValueError('loss="squared" needs ratings')
+        value, cache = F.squared_error_forward(scores[:, 0], ratings)
+    return value, CandidateLossCache(loss, scores, cache)
+
+
+def candidate_loss_backward(dloss: Any, cache: CandidateLossCache) -> Array:
+    """dscores (B, C)"""
+    loss, scores, of_loss = cache
+    if loss == "softmax":
+        return F.cross_entropy_backward(dloss, of_loss)
+    if loss == "bce":
+        return F.binary_cross_entropy_backward(dloss, of_loss)
+    dscores = np.zeros_like(scores)
+    if loss == "bpr":
+        dpositive, dscores[:, 1:] = F.bpr_backward(dloss, of_loss)
+        dscores[:, 0] = dpositive.sum(axis=1)  # column 0 was compared with every other column
+    else:
+        dscores[:, 0] = F.squared_error_backward(dloss, of_loss)
+    return dscores
+
+
+def shard_size(length: int, candidates: int, width: int, hidden: int) -> int:
+    """Examples per shard, so that the widest activation of a shard, (T + C) x hidden, stays near 1 MB in float32."""
+    return max(1, 2**18 // ((length + candidates) * max(width, hidden)))
+
+
+class TransformerRecommender(Recommender):
+    """The document's model: `TransformerRecommender(embedding_dim=64, num_heads=8, num_layers=2)`.
+
+    source       "history": the encoder reads the last `length` items; "user": it reads the user's embedding alone
+                 (then softmax runs over one key, and attention to the source does nothing)
+    candidates   "pointwise": scores do not depend on which other candidates are asked for; "listwise": they do
+    loss         "softmax", "bce", "bpr" over the item taken and `negatives` uniform items that the user has not
+                 met in training, or "squared" on ratings
+    num_layers   of the encoder, and as many of the decoder
+    hidden       width of the feed-forward layers (None: 4 embedding_dim)
+    dropout      in training only
+    """
+
+    def __init__(
+        self,
+        embedding_dim: int = 64,
+        num_heads: int = 8,
+        num_layers: int = 2,
+        *,
+        source: str = "history",
+        candidates: str = "pointwise",
+        loss: str = "softmax",
+        length: int = 50,
+        negatives: int = 63,
+        hidden: int | None = None,
+        dropout: float = 0.1,
+        lr: float = 1e-3,
+        batch_size: int = 128,
+        epochs: int = 3,
+        patience: int = 2,
+        dtype: str = "float32",
+    ) -> None:
+        _one_of("source", source, ("history", "user"))
+        _one_of("candidates", candidates, ("pointwise", "listwise"))
+        _one_of("loss", loss, LOSSES)
+        _one_of("dtype", dtype, ("float32", "float64"))
+        counts = {
+            "embedding_dim": embedding_dim, "num_heads": num_heads, "num_layers": num_layers, "length": length,
+            "batch_size": batch_size, "epochs": epochs, "patience": patience,
+        }  # fmt: skip
+        for name, count in counts.items():
+            if count < 1:
+                raise ValueError(f"{name} must be at least 1, got {count}")
+        if negatives < 1 and loss != "squared":
+            raise ValueError(f'negatives must be at least 1 with loss="{loss}", got {negatives}')
+        self._settings = {**counts, "source": source, "candidates": candidates, "loss": loss,
+                          "negatives": negatives, "hidden": hidden, "dropout": dropout, "lr": lr, "dtype": dtype}
+        self.source, self.candidates, self.loss = source, candidates, loss
+        self.embedding_dim, self.num_heads, self.num_layers = embedding_dim, num_heads, num_layers
+        self.length, self.negatives, self.dropout = length if source == "history" else 1, negatives, dropout
+        self.hidden = 4 * embedding_dim if hidden is None else hidden
+        self.lr, self.batch_size, self.epochs, self.patience = lr, batch_size, epochs, patience
+        self.dtype = dtype
+        self.uses_histories = source == "history"
+        self.mu = 0.0
+
+    network: TransformerNetwork
+    log: training.TrainingLog
+
+    def build(self, rng: np.random.Generator) -> TransformerNetwork:
+        """A network with random parameters in float64, of the size that the id maps ask for."""
+        return TransformerNetwork(
+            rng, self.n_users, self.n_items, self.embedding_dim, self.num_heads, self.num_layers,
+            self.hidden, self.length, self.source, self.candidates, self.dropout,
+        )  # fmt: skip
+
+    def fit(
+        self,
+        train: Interactions,
+        *,
+        valid: Interactions | None = None,
+        rng: np.random.Generator | int | None = None,
+        progress: bool = True,
+    ) -> Self:
+        self.remember(train)
+        seed = training.as_seed(rng)
+        self.network = self.build(training.stream(seed, training.INITIALIZATION)).astype(self.dtype)
+        examples = Prefixes(train, self.length)
+        if self.loss == "squared":
+            if train.ratings is None or examples.ratings is None:
+                raise ValueError('loss="squared" needs ratings, and these interactions have none')
+            self.mu = float(train.ratings.mean())
+        seen = train.matrix()
+        usable = np.arange(len(examples))
+        if self.loss != "squared":
+            usable = usable[seen.row_counts()[examples.users] < self.n_items]  # somebody who has all: no negatives
+
+        def draw(rows: Array, generator: np.random.Generator) -> training.Batch:
+            rows = usable[rows]
+            users, targets = examples.users[rows], examples.targets[rows, None]
+            source = examples.sources(rows) if self.source == "history" else users[:, None]
+            if self.loss == "squared":
+                return source, targets + 1, (examples.ratings[rows] - self.mu).astype(self.dtype)  # type: ignore[index]
+            negatives = sampling.sample_negatives(generator, users, self.negatives, seen)
+            return source, np.concatenate([targets, negatives], axis=1) + 1  # ids are items shifted by one
+
+        self.log = training.train(
+            self.network.params(),
+            draw,
+            self.loss_and_grads,
+            len(usable),
+            optim.Adam(self.lr),
+            seed=seed,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            shard_size=shard_size(self.length, 1 + self.negatives, self.embedding_dim, self.hidden),
+            clip=1.0,
+            validate=None if valid is None else self._validation(train, valid),
+            patience=self.patience,
+            progress=progress,
+            name=type(self).__name__,
+        )
+        return self
+
+    def loss_and_grads(
+        self, batch: training.Batch, upstream: float, rng: np.random.Generator | None
+    ) -> tuple[Any, Grads]:
+        """The mean loss of a batch (source, candidates[, ratings]), and upstream times its gradients."""
+        source, candidates, *rest = batch
+        scores, of_network = self.network.forward(source, candidates, rng=rng)
+        loss, of_loss = candidate_loss_forward(self.loss, scores, *rest)
+        _, grads = self.network.backward(candidate_loss_backward(upstream, of_loss), of_network)
+        return loss, grads
+
+    def _validation(self, train: Interactions, valid: Interactions) -> Callable[[], float]:
+        def ndcg() -> float:
+            return evaluation.evaluate(self, train, valid, metrics=("ndcg",)).mean("ndcg")
+
+        return ndcg
+
+    def score(self, users: Array, items: Array | None = None) -> Array:
+        users = self.check_users(users)
+        if self.source == "history":
+            return self.pick(self.score_histories([self.histories[u] for u in users]), items)
+        return self.pick(self._score_sources(users[:, None]), items)
+
+    def score_histories(self, histories: Sequence[Array]) -> Array:
+        """source="user" cannot read a history: an unseen user gets the mean of the users' scores."""
+        if self.source == "user":
+            mean = self.score(np.arange(self.n_users)).mean(axis=0)
+            return np.tile(mean, (len(histories), 1))
+        return self._score_sources(pad_histories(histories, self.length))
+
+    def _score_sources(self, source: Array) -> Array:
+        """Blocks of users and, pointwise, of candidates: memory does not grow with users x items."""
+        scores = np.empty((len(source), self.n_items), dtype=self.dtype)
+        everything = np.arange(1, self.n_items + 1)
+        listwise = self.candidates == "listwise"
+        users, items = (1, self.n_items) if listwise else (16, 128)
+        for u in range(0, len(source), users):
+            part = source[u : u + users]
+            part = part[:, min(np.argmax(part != 0, axis=1).min(), part.shape[1] - 1) :]  # padding of all rows
+            for i in range(0, self.n_items, items):
+                c = np.broadcast_to(everything[i : i + items], (len(part), len(everything[i : i + items])))
+                scores[u : u + users, i : i + items] = self.network.forward(part, c)[0]
+        return scores + self.mu
+
+    def settings(self) -> dict[str, Any]:
+        return self._settings
+
+    def state(self) -> dict[str, Array]:
+        return {**self.network.params(), "mu": np.array(self.mu)}
+
+    def load_state(self, state: dict[str, Array]) -> None:
+        self.mu = float(state["mu"])
+        params = {name: array for name, array in state.items() if name != "mu"}
+        self.network = self.build(np.random.default_rng(0)).with_params(params)
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")

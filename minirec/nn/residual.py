@@ -1,0 +1,65 @@
+"""The skip connection around a sub-layer f, with its layer norm and dropout, in both orders.
+
+    pre-norm    y = x + dropout(f(norm(x)))     x itself runs through, and so do gradients (Xiong et al. 2020)
+    post-norm   y = norm(x + dropout(f(x)))     as in Vaswani et al. 2017
+
+Every block of nn/ is two or three of these.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minirec import functional as F
+from minirec.functional import Array
+from minirec.nn.layer_norm import LayerNorm
+from minirec.nn.module import Grads
+
+
+class ResidualCache(NamedTuple):
+    norm: Any
+    f: Any
+    dropout: Any
+
+
+def check_norm(norm: str) -> None:
+    """Raise unless `norm` is one of the two orders."""
+    if norm not in ("pre", "post"):
+        raise ValueError(f'norm must be "pre" or "post", got {norm!r}')
+
+
+def residual_forward(
+    x: Array,
+    f: Callable[[Array], tuple[Array, Any]],
+    layer_norm: LayerNorm,
+    norm: str,
+    rate: float,
+    rng: np.random.Generator | None,
+) -> tuple[Array, ResidualCache]:
+    """y = x + dropout(f(norm(x))) or norm(x + dropout(f(x))).    x (..., D), f(x) (..., D)  ->  y (..., D)"""
+    z, of_norm = layer_norm.forward(x) if norm == "pre" else (x, None)
+    z, of_f = f(z)
+    z, of_dropout = F.dropout_forward(z, rate, rng)
+    y = x + z
+    if norm == "post":
+        y, of_norm = layer_norm.forward(y)
+    return y, ResidualCache(of_norm, of_f, of_dropout)
+
+
+def residual_backward(
+    dy: Array,
+    f_backward: Callable[[Array, Any], tuple[Array, Any]],
+    layer_norm: LayerNorm,
+    norm: str,
+    cache: ResidualCache,
+) -> tuple[Array, Any, Grads]:
+    """dx = dy + (dy through dropout, f, norm);  what else f_backward gave;  the gradients of the norm"""
+    grads: Grads = {}
+    if norm == "post":
+        dy, grads = layer_norm.backward(dy, cache.norm)
+    dz = F.dropout_backward(dy, cache.dropout)
+    dz, more = f_backward(dz, cache.f)
+    if norm == "pre":
+        dz, grads = layer_norm.backward(dz, cache.norm)
+    return dy + dz, more, grads

@@ -1,0 +1,210 @@
+"""The training loop that all gradient models share: shuffled batches, shards, steps, validation, early stopping.
+
+It knows no model: it is given live parameters, a function that draws a batch, and one that computes loss and
+gradients of a shard. All randomness comes from one seed by named streams, so that what one part draws does
+not depend on what another part drew.
+"""
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from tqdm import tqdm
+
+from minirec import optim
+from minirec.functional import Array
+
+Batch = tuple[Array, ...]  # arrays that share their first axis, one entry per example
+Grads = dict[str, Array]
+
+# The streams of one seed.
+INITIALIZATION, ORDER, NEGATIVES, DROPOUT = range(4)
+
+
+def as_seed(rng: np.random.Generator | int | None) -> int:
+    """One integer from a Generator, a seed, or nothing (then a fresh one)."""
+    return int(np.random.default_rng(rng).integers(2**63))
+
+
+def stream(seed: int, *key: int) -> np.random.Generator:
+    """An independent generator for each key, for example (DROPOUT, step, shard)."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+
+
+class Optimizer(Protocol):
+    def step(
+        self, params: dict[str, Array], grads: Grads, lr: float | None = None
+    ) -> None: ...
+
+
+@dataclass
+class TrainingLog:
+    """What happened: losses per epoch, validation per epoch, which epoch's parameters were kept, and why it ended."""
+
+    losses: list[float] = field(default_factory=list)
+    validation: list[tuple[int, float]] = field(default_factory=list)  # (epoch, value), epochs from 1
+    best_epoch: int = 0
+    ended: str = "all epochs"
+    steps: int = 0
+    seconds: float = 0.0
+
+
+def shard_slices(n: int, size: int) -> list[slice]:
+    """A batch of n examples cut into shards of `size`, in order."""
+    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
+
+
+def batch_gradients(
+    batch: Batch,
+    loss_and_grads: Callable[[Batch, float, np.random.Generator], tuple[Any, Grads]],
+    shard_size: int,
+    generator: Callable[[int], np.random.Generator],
+) -> tuple[float, Grads]:
+    """Loss and gradients of a batch from its shards: shard s of w_s examples gets the upstream w_s / W.
+
+    `loss_and_grads(shard, upstream, rng)` returns the mean loss of the shard and upstream · its gradients.
+    Shards are added in order, so the result does not depend on who computed which.
+    """
+    n = len(batch[0])
+    loss, total = 0.0, Grads()
+    for s, rows in enumerate(shard_slices(n, shard_size)):
+        share = (rows.stop - rows.start) / n
+        shard_loss, grads = loss_and_grads(tuple(part[rows] for part in batch), share, generator(s))
+        loss += share * float(shard_loss)
+        total = {name: total[name] + g for name, g in grads.items()} if total else grads
+    return loss, total
+
+
+def train(
+    params: dict[str, Array],
+    draw: Callable[[Array, np.random.Generator], Batch],
+    loss_and_grads: Callable[[Batch, float, np.random.Generator], tuple[Any, Grads]],
+    n_examples: int,
+    optimizer: Optimizer,
+    *,
+    seed: int,
+    epochs: int,
+    batch_size: int,
+    shard_size: int | None = None,
+    schedule: Callable[[int, int], float] | None = None,
+    clip: float = math.inf,
+    validate: Callable[[], float] | None = None,
+    patience: int = 3,
+    progress: bool = True,
+    name: str = "training",
+) -> TrainingLog:
+    """Change `params` in place until the loss is low or validation stops improving; the best ones are kept.
+
+    draw(rows, rng)      the batch of the examples `rows`, negatives included
+    schedule(step, n)    the learning rate at step 1 .. n of n; None: the optimizer's own
+    clip                 limit of the global gradient norm
+    validate()           larger is better; called after each epoch. Training ends after `patience` epochs
+                         without a new best, and the parameters of the best epoch are put back.
+
+    Ctrl-C ends training after the current step and keeps a usable model. Raises FloatingPointError that names
+    the step and the parameter when a loss or gradient is not finite.
+    """
+    log = TrainingLog()
+    started = time.perf_counter()
+    steps_per_epoch = math.ceil(n_examples / batch_size)
+    total_steps = epochs * steps_per_epoch
+    best, best_value = dict[str, Array](), -math.inf
+    with (
+        _stop_on_interrupt() as interrupted,
+        tqdm(total=total_steps, desc=name, disable=not progress, unit="step", mininterval=0.5) as bar,
+    ):
+        for epoch in range(1, epochs + 1):
+            order = stream(seed, ORDER, epoch).permutation(n_examples)
+            losses, counts = [], []
+            for start in range(0, n_examples, batch_size):
+                rows = order[start : start + batch_size]
+                log.steps += 1
+                step = log.steps
+                batch = draw(rows, stream(seed, NEGATIVES, step))
+                loss, grads = batch_gradients(
+                    batch,
+                    loss_and_grads,
+                    shard_size or len(rows),
+                    lambda s, step=step: stream(seed, DROPOUT, step, s),  # type: ignore[misc]
+                )
+                _require_finite(loss, params, step)
+                grads = _clip(grads, clip, step)
+                optimizer.step(params, grads, lr=schedule(step, total_steps) if schedule else None)
+                losses.append(loss)
+                counts.append(len(rows))
+                bar.update()
+                if step % 10 == 0:
+                    bar.set_postfix(_postfix(losses[-100:], log), refresh=False)
+                if interrupted.is_set():
+                    break
+            if losses:
+                log.losses.append(float(np.average(losses, weights=counts)))
+            if interrupted.is_set():
+                log.ended = f"interrupted in epoch {epoch} after {log.steps} steps"
+                break
+            if validate is not None:
+                value = validate()
+                log.validation.append((epoch, value))
+                bar.set_postfix(_postfix(losses, log))
+                if value > best_value:
+                    best_value, log.best_epoch = value, epoch
+                    best = {key: array.copy() for key, array in params.items()}
+                elif epoch - log.best_epoch >= patience:
+                    log.ended = f"early stopping: no better validation for {patience} epochs"
+                    break
+    for key, array in best.items():
+        params[key][...] = array
+    if best:
+        log.ended += f"; kept the parameters of epoch {log.best_epoch}"
+    log.seconds = time.perf_counter() - started
+    if "interrupted" in log.ended and progress:
+        tqdm.write(f"{name}: {log.ended}; the model can be used as it is")
+    return log
+
+
+def _clip(grads: Grads, limit: float, step: int) -> Grads:
+    try:
+        return optim.clip_by_global_norm(grads, limit)[0]
+    except FloatingPointError as error:
+        raise FloatingPointError(f"step {step}: {error}. A smaller learning rate may help") from None
+
+
+def _require_finite(loss: float, params: dict[str, Array], step: int) -> None:
+    if math.isfinite(loss):
+        return
+    bad = [name for name, array in params.items() if not np.isfinite(array).all()]
+    where = f"parameter {bad[0]} is not finite" if bad else "all parameters are finite, so the batch is not"
+    raise FloatingPointError(f"step {step}: the loss is {loss}; {where}. A smaller learning rate may help")
+
+
+def _postfix(losses: list[float], log: TrainingLog) -> dict[str, str]:
+    shown = {"loss": f"{float(np.mean(losses)):.4f}"}
+    if log.validation:
+        shown["valid"] = f"{log.validation[-1][1]:.4f}"
+    return shown
+
+
+@contextmanager
+def _stop_on_interrupt() -> Iterator[threading.Event]:
+    """The first Ctrl-C only sets the event, so that a step is never left half done; the second one stops at once."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event  # only the main thread may handle signals
+        return
+
+    def handler(signum: int, frame: Any) -> None:
+        if event.is_set():
+            raise KeyboardInterrupt
+        event.set()
+
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,185 @@
+"""The gradient check: is this backward function the derivative of that forward function?
+
+`check_gradient` collects the rows of the report: form and zeros from here, the numbers from derivative.py, the
+manners from conduct.py. They look at the pair from outside only, so they serve any pair in the idiom of
+functional/, and module.py feeds whole networks through them.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minirec.verify import conduct, derivative, differences
+from minirec.verify.pair import (
+    Pair,
+    argument_names,
+    as_list,
+    differentiable,
+    is_floating,
+)
+from minirec.verify.report import Check, Report
+
+Array = NDArray[Any]
+
+ZERO = 1e-11  # a gradient declared to be zero may be this large, relative to the largest
+
+
+def check_gradient(
+    forward: Callable[..., Any],
+    backward: Callable[..., Any],
+    *args: Any,
+    rng: np.random.Generator | int | None = None,
+    wrt: Sequence[int] | None = None,
+    zero: Sequence[int | str] = (),
+    names: Sequence[str] | None = None,
+    tolerance: float = 1e-8,
+    jacobian: bool = True,
+    method: str = "differences",
+    title: str | None = None,
+) -> Report:
+    """Check `gradients = backward(dy, cache)` against `y, cache = forward(*args)` at these arguments.
+
+    args       float64 arrays, and whatever else forward takes; a Generator starts anew in every call
+    rng        for the random directions; None stands for seed 0, so that a report can be repeated
+    wrt        positions of the arguments that receive a gradient, in the order in which backward returns
+               them. Default: the floating arrays, save those named as data (mask, target, weight, ids, ...)
+    zero       positions or names of arguments whose gradient is zero by mathematics
+    names      names of the arguments for the report; default: the parameters of forward
+    tolerance  largest relative error allowed: max |J_backward − J| / max |J|, both over all arguments
+    jacobian   False leaves out the full Jacobian: the cost no longer grows with the number of entries, and
+               `Report.error` is the gap of the adjoint test in random directions
+    method     where the full Jacobian comes from: "differences", or "complex" (complex step: for functions
+               that bend too sharply for differences, where they take complex input)
+
+    Checked, in this order: one gradient per argument; shapes and dtypes; all finite; the full Jacobian;
+    ⟨Ju, g⟩ = ⟨u, Jᵀg⟩; Taylor's remainder falls as h²; linear in dy; zero in, zero out; nothing written in
+    place; a second call gives the same bits; every argument matters, or is declared to be zero and is.
+    Raises TypeError or ValueError for arguments that cannot be checked, never for a wrong gradient.
+
+    >>> def square_forward(x):
+    ...     return x**2, x
+    >>> def square_backward(dy, x):
+    ...     return 2 * x * dy
+    >>> check_gradient(square_forward, square_backward, np.array([1.0, -3.0])).ok
+    True
+    """
+    rng = np.random.default_rng(0 if rng is None else rng)
+    names = list(names) if names is not None else argument_names(forward, len(args))
+    where = _positions(args, names, wrt)
+    declared = _declared(zero, names, where)
+    if method not in ("differences", "complex"):
+        raise ValueError(f'method must be "differences" or "complex", got {method!r}')
+    title = title or f"gradient of {getattr(forward, '__name__', 'forward').removesuffix('_forward')}"
+    pair = Pair(forward, backward, args, where, names)
+    if pair.y.size == 0 or not np.issubdtype(pair.y.dtype, np.floating):
+        raise ValueError(
+            f"forward must return a real floating y that is not empty, got {pair.y.dtype} {pair.y.shape}"
+        )
+
+    zeros = tuple(name for name in pair.names if name in declared)
+    rows = list(_form(pair, rng))
+    if not all(row.ok for row in rows):
+        return Report(title, tuple(rows), zero=zeros)
+    pure = list(conduct.purity(pair, rng))
+    pair.shared = all(row.ok for row in pure)
+
+    worst, error, reach = None, float("inf"), None
+    fault = differences.complex_step_fault(pair.value, pair.x, rng.standard_normal(pair.x.size))
+    size = (
+        derivative.largest(pair.y) if declared.issuperset(pair.names) else 0.0
+    )  # all zero: y is the only scale left
+    if jacobian:
+        row, error, worst, reach = derivative.full_jacobian(pair, rng, tolerance, method, fault, size)
+        rows.append(row)
+    row, gap, along, grip = derivative.adjoint(pair, rng, tolerance, fault, size)
+    rows.append(row)
+    if reach is None:
+        error, worst, reach = gap, along, grip
+    rows += [
+        derivative.taylor(pair, rng, tolerance),
+        conduct.linear(pair, rng),
+        conduct.zero_upstream(pair),
+        *pure,
+    ]
+    rows += _vacuity(pair, declared, reach)
+    return Report(title, tuple(rows), error, worst, zeros)
+
+
+def _positions(args: Sequence[Any], names: Sequence[str], wrt: Sequence[int] | None) -> list[int]:
+    where = differentiable(args, names) if wrt is None else list(wrt)
+    if not where:
+        raise ValueError(
+            "no argument to differentiate: none is a float64 array; pass arrays, or name them in wrt="
+        )
+    for i in where:
+        if not 0 <= i < len(args):
+            raise ValueError(
+                f"wrt holds {i}, but there are {len(args)} arguments: allowed are 0 to {len(args) - 1}"
+            )
+        if not is_floating(args[i]) or args[i].dtype != np.float64:
+            kind = args[i].dtype if isinstance(args[i], np.ndarray) else type(args[i]).__name__
+            raise TypeError(
+                f"{names[i]} (argument {i}) must be a float64 array to be checked, got {kind}: convert it"
+            )
+    return where
+
+
+def _declared(zero: Sequence[int | str], names: Sequence[str], where: Sequence[int]) -> set[str]:
+    allowed = {names[i] for i in where}
+    declared = set()
+    for item in [zero] if isinstance(zero, int | str) else zero:
+        name = item if isinstance(item, str) else names[item] if 0 <= item < len(names) else str(item)
+        if name not in allowed:
+            raise ValueError(
+                f"zero names {item!r}, which is not checked: allowed are {', '.join(sorted(allowed))}"
+            )
+        declared.add(name)
+    return declared
+
+
+def _form(pair: Pair, rng: np.random.Generator) -> Iterator[Check]:
+    """Count, shapes, dtypes and finiteness: without them no other row can be computed."""
+    y, cache = pair.call(pair.arguments())
+    dy = pair.upstream(rng.standard_normal(pair.y.size))
+    gradients = as_list(pair.backward(dy, cache))
+    wanted = ", ".join(pair.names)
+    counted = len(gradients) == len(pair.wrt)
+    detail = (
+        "" if counted else f"{len(gradients)} returned for {len(pair.wrt)} ({wanted}); wrt= says which ones"
+    )
+    yield Check("one gradient each", counted, detail=detail)
+    if not counted:
+        return
+    wrong = [f"y is {pair.y.dtype}, not float64"] if pair.y.dtype != np.float64 else []
+    for i, name, d in zip(pair.wrt, pair.names, gradients, strict=True):
+        x = pair.args[i]
+        if np.shape(d) != x.shape:
+            wrong.append(f"d{name} has shape {np.shape(d)}, {name} has {x.shape}")
+        elif np.asarray(d).dtype != x.dtype:
+            wrong.append(f"d{name} is {np.asarray(d).dtype}, {name} is {x.dtype}")
+    yield Check("shapes and dtypes", not wrong, detail="; ".join(wrong))
+    if wrong:
+        return
+    bad = [] if np.all(np.isfinite(y)) else ["y"]
+    bad += [f"d{name}" for name, d in zip(pair.names, gradients, strict=True) if not np.all(np.isfinite(d))]
+    yield Check("finite", not bad, detail=f"NaN or Inf in {', '.join(bad)}" if bad else "")
+
+
+def _vacuity(pair: Pair, declared: set[str], reach: Sequence[float]) -> Iterator[Check]:
+    """A gradient of zero is declared, and a declared one is zero. `reach`: largest |gradient|, relative."""
+    if not reach:
+        return
+    sizes = dict(zip(pair.names, reach, strict=True))
+    idle = [name for name, size in sizes.items() if name not in declared and not size > ZERO]
+    yield Check(
+        "every argument matters", not idle, detail=f"no gradient for {', '.join(idle)}" if idle else ""
+    )
+    if declared:
+        largest = max(sizes[name] for name in declared)
+        moved = [
+            f"{name} ({sizes[name]:.1e})" for name in sizes if name in declared and not sizes[name] <= ZERO
+        ]
+        detail = f"not zero: {', '.join(moved)}" if moved else ""
+        yield Check("declared zeros are zero", not moved, largest, ZERO, detail)

@@ -1,0 +1,150 @@
+"""A forward and a backward function as maps between flat vectors: x (n,) -> y (m,), and dy (m,) -> dx (n,).
+
+All differentiable arguments are laid end to end, so that the checks in gradient.py are plain linear
+algebra. Every call gets fresh copies of its arguments, so no call can disturb the next one.
+"""
+
+import copy
+import inspect
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+# Arguments of these names are data: the idiom of functional/ gives them no gradient.
+DATA_NAMES = frozenset({"mask", "ids", "users", "items", "target", "targets", "weight", "weights"})
+
+
+class Pair:
+    """forward(*args) -> (y, cache) and backward(dy, cache) -> gradients, for the arguments at `wrt`."""
+
+    def __init__(
+        self,
+        forward: Callable[..., Any],
+        backward: Callable[..., Any],
+        args: Sequence[Any],
+        wrt: Sequence[int],
+        names: Sequence[str],
+    ) -> None:
+        self.forward, self.backward = forward, backward
+        self.args, self.wrt = list(args), list(wrt)
+        self.names = [names[i] for i in wrt]  # of the differentiable arguments only
+        ends = np.cumsum([0] + [args[i].size for i in wrt])
+        self.parts = [slice(int(a), int(b)) for a, b in itertools.pairwise(ends)]
+        self.x = np.concatenate([np.ravel(args[i]) for i in wrt])  # (n,)
+        self.shared = True  # one cache for many backward calls; False once backward is seen to write into it
+        y, self._cache = self.call(self.arguments())
+        self.scalar = not isinstance(y, np.ndarray)
+        self.y = np.asarray(y)
+
+    def arguments(self, x: Array | None = None) -> list[Any]:
+        """Fresh arguments for one call: `x` (n,) cut into the differentiable ones, the others copied."""
+        fresh = [fresh_copy(value) for value in self.args]
+        if x is not None:
+            for i, part in zip(self.wrt, self.parts, strict=True):
+                fresh[i] = x[part].reshape(self.args[i].shape)
+        return fresh
+
+    def call(self, arguments: Sequence[Any]) -> tuple[Any, Any]:
+        """One forward call; raises TypeError unless it returns (y, cache)."""
+        result = self.forward(*arguments)
+        if not isinstance(result, tuple) or len(result) != 2:
+            raise TypeError(f"forward must return the pair (y, cache), got {type(result).__name__}")
+        return result[0], result[1]
+
+    def value(self, x: Array) -> Array:
+        """y (m,) at the flat point `x`, which may be complex."""
+        return np.ravel(self.call(self.arguments(x))[0])
+
+    def upstream(self, g: Array) -> Any:
+        """`g` (m,) in the shape of y; a NumPy scalar where y is one."""
+        shaped = g.astype(self.y.dtype).reshape(self.y.shape)
+        return shaped[()] if self.scalar else shaped
+
+    def gradients(self, dy: Any, cache: Any) -> list[Any]:
+        """What backward returned, as a list."""
+        return as_list(self.backward(dy, cache))
+
+    def pull(self, g: Array) -> Array:
+        """Jᵀg (n,), by backward, for g (m,)."""
+        cache = self._cache if self.shared else self.call(self.arguments())[1]
+        return np.concatenate([np.ravel(d) for d in self.gradients(self.upstream(g), cache)])
+
+    def entry(self, j: int) -> tuple[str, tuple[int, ...]]:
+        """Name and index of the j-th number of the flat point."""
+        part = next(p for p, s in enumerate(self.parts) if s.start <= j < s.stop)
+        shape = self.args[self.wrt[part]].shape
+        place = np.unravel_index(j - self.parts[part].start, shape)
+        return self.names[part], tuple(int(i) for i in place)
+
+
+def as_list(gradients: Any) -> list[Any]:
+    """A bare array, a tuple or a list of them, or None, as a list."""
+    if gradients is None:
+        return []
+    return list(gradients) if isinstance(gradients, tuple | list) else [gradients]
+
+
+def fresh_copy(value: Any) -> Any:
+    """An array or a Generator of its own; anything else as it is."""
+    if isinstance(value, np.ndarray):
+        return np.array(value, order="K")
+    return copy.deepcopy(value) if isinstance(value, np.random.Generator) else value
+
+
+def argument_names(forward: Callable[..., Any], count: int) -> list[str]:
+    """The names of the first `count` positional parameters; "argument 2" where there is no name."""
+    try:
+        parameters = list(inspect.signature(forward).parameters.values())
+    except (TypeError, ValueError):
+        parameters = []
+    known = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return [known[i] if i < len(known) else f"argument {i}" for i in range(count)]
+
+
+def is_floating(value: Any) -> bool:
+    """True for a real floating array."""
+    return isinstance(value, np.ndarray) and np.issubdtype(value.dtype, np.floating)
+
+
+def differentiable(args: Sequence[Any], names: Sequence[str]) -> list[int]:
+    """Positions of the floating arrays that are not data by name (DATA_NAMES)."""
+    return [i for i, value in enumerate(args) if is_floating(value) and names[i] not in DATA_NAMES]
+
+
+def fingerprint(tree: Any) -> list[tuple[str, bytes]]:
+    """(place, bytes) of every array, number and generator inside tuples, lists, dicts and objects."""
+    return list(_leaves("", tree, set()))
+
+
+def first_change(before: list[tuple[str, bytes]], after: list[tuple[str, bytes]]) -> str | None:
+    """The place of the first leaf that differs between two fingerprints, or None."""
+    for (place, old), (_, new) in zip(before, after, strict=False):
+        if old != new:
+            return place or "the value"
+    return None if len(before) == len(after) else "the number of entries"
+
+
+def _leaves(place: str, tree: Any, seen: set[int]) -> Iterable[tuple[str, bytes]]:
+    if isinstance(tree, np.ndarray):
+        yield place, repr((tree.dtype.str, tree.shape)).encode() + tree.tobytes()
+    elif isinstance(tree, np.random.Generator):
+        yield place, repr(tree.bit_generator.state).encode()
+    elif isinstance(tree, np.generic | int | float | complex | str | bytes) or tree is None:
+        yield place, repr(tree).encode()
+    elif id(tree) not in seen:
+        seen = seen | {id(tree)}
+        if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+            children = list(zip(tree._fields, tree, strict=True))
+        elif isinstance(tree, tuple | list):
+            children = [(str(i), value) for i, value in enumerate(tree)]
+        elif isinstance(tree, dict):
+            children = [(str(key), value) for key, value in tree.items()]
+        else:
+            children = list(getattr(tree, "__dict__", {}).items())
+        for name, child in children:
+            yield from _leaves(f"{place}.{name}" if place else str(name), child, seen)
