@@ -76,9 +76,7 @@ class SGD:
 class Adam:
     """Adam (Kingma & Ba 2015): each parameter's step is scaled by the recent size of its own gradient."""
 
-    def __init__(
-        self, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8
-    ) -> None:
+    def __init__(self, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> None:
         _require(lr >= 0, f"lr must not be negative, got {lr}")
         for name, beta in (("beta1", beta1), ("beta2", beta2)):
             _require(0 <= beta < 1, f"{name} must be in [0, 1), got {beta}")
@@ -168,7 +166,7 @@ def warmup(step: int, width: int, warmup_steps: int) -> float:
 
 
 def cosine(step: int, total: int, peak: float) -> float:
-    """lr = ½ peak (1 + cos(π (step − 1) / total)): from `peak` at step 1 towards 0 (Loshchilov & Hutter 2017).
+    """lr = ½ peak (1 + cos(π (step − 1) / total)): from `peak` towards 0 (Loshchilov & Hutter 2017).
 
     Beyond `total` steps it stays 0.
     """

@@ -1,4 +1,4 @@
-"""The training loop that all gradient models share: shuffled batches, shards, steps, validation, early stopping.
+"""The training loop of all gradient models: shuffled batches, shards, steps, validation, early stopping.
 
 It knows no model: it is given live parameters, a function that draws a batch, and one that computes loss and
 gradients of a shard. All randomness comes from one seed by named streams, so that what one part draws does
@@ -6,15 +6,18 @@ not depend on what another part drew.
 """
 
 import math
+import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from minirec import optim
@@ -38,14 +41,12 @@ def stream(seed: int, *key: int) -> np.random.Generator:
 
 
 class Optimizer(Protocol):
-    def step(
-        self, params: dict[str, Array], grads: Grads, lr: float | None = None
-    ) -> None: ...
+    def step(self, params: dict[str, Array], grads: Grads, lr: float | None = None) -> None: ...
 
 
 @dataclass
 class TrainingLog:
-    """What happened: losses per epoch, validation per epoch, which epoch's parameters were kept, and why it ended."""
+    """What happened: loss and validation per epoch, whose parameters were kept, and why it ended."""
 
     losses: list[float] = field(default_factory=list)
     validation: list[tuple[int, float]] = field(default_factory=list)  # (epoch, value), epochs from 1
@@ -65,18 +66,23 @@ def batch_gradients(
     loss_and_grads: Callable[[Batch, float, np.random.Generator], tuple[Any, Grads]],
     shard_size: int,
     generator: Callable[[int], np.random.Generator],
+    each: Callable[..., Iterator[Any]] = map,
 ) -> tuple[float, Grads]:
     """Loss and gradients of a batch from its shards: shard s of w_s examples gets the upstream w_s / W.
 
     `loss_and_grads(shard, upstream, rng)` returns the mean loss of the shard and upstream · its gradients.
-    Shards are added in order, so the result does not depend on who computed which.
+    Shards are added in order, so the result is the same bits when `each` is the map of a thread pool.
     """
     n = len(batch[0])
+    slices = shard_slices(n, shard_size)
+    share = [(rows.stop - rows.start) / n for rows in slices]
+
+    def shard(s: int) -> tuple[Any, Grads]:
+        return loss_and_grads(tuple(part[slices[s]] for part in batch), share[s], generator(s))
+
     loss, total = 0.0, Grads()
-    for s, rows in enumerate(shard_slices(n, shard_size)):
-        share = (rows.stop - rows.start) / n
-        shard_loss, grads = loss_and_grads(tuple(part[rows] for part in batch), share, generator(s))
-        loss += share * float(shard_loss)
+    for s, (shard_loss, grads) in enumerate(each(shard, range(len(slices)))):
+        loss += share[s] * float(shard_loss)
         total = {name: total[name] + g for name, g in grads.items()} if total else grads
     return loss, total
 
@@ -116,6 +122,7 @@ def train(
     total_steps = epochs * steps_per_epoch
     best, best_value = dict[str, Array](), -math.inf
     with (
+        shard_threads() as each,
         _stop_on_interrupt() as interrupted,
         tqdm(total=total_steps, desc=name, disable=not progress, unit="step", mininterval=0.5) as bar,
     ):
@@ -132,6 +139,7 @@ def train(
                     loss_and_grads,
                     shard_size or len(rows),
                     lambda s, step=step: stream(seed, DROPOUT, step, s),  # type: ignore[misc]
+                    each,
                 )
                 _require_finite(loss, params, step)
                 grads = _clip(grads, clip, step)
@@ -191,8 +199,24 @@ def _postfix(losses: list[float], log: TrainingLog) -> dict[str, str]:
 
 
 @contextmanager
+def shard_threads(threads: int | None = None) -> Iterator[Callable[..., Iterator[Any]]]:
+    """A `map` over shards in threads (None: one per core), BLAS limited to one thread each meanwhile.
+
+    NumPy lets go of the interpreter lock inside its loops and products, so the threads really run at once;
+    and BLAS threads of their own would only get in the way of small products.
+    """
+    threads = threads or os.cpu_count() or 1
+    with threadpool_limits(1, user_api="blas"):
+        if threads == 1:
+            yield map
+            return
+        with ThreadPoolExecutor(threads) as pool:
+            yield pool.map
+
+
+@contextmanager
 def _stop_on_interrupt() -> Iterator[threading.Event]:
-    """The first Ctrl-C only sets the event, so that a step is never left half done; the second one stops at once."""
+    """The first Ctrl-C only sets the event, so no step is left half done; the second one stops at once."""
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event  # only the main thread may handle signals

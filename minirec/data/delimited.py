@@ -22,6 +22,7 @@ from minirec.data.interactions import Interactions
 from minirec.data.textfile import SEPARATORS, RatingsFileError, fault, lines, rows, show
 
 MAX_ID = 1_000  # characters
+MAX_DIGITS = 15  # of a timestamp: float64 holds them exactly
 NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 INTEGER = re.compile(r"-?[0-9]+")
 PathLike = str | os.PathLike[str]
@@ -106,7 +107,7 @@ def find_columns(
             place[role] = column
         elif (count := first.count(column)) != 1:
             problem = "no column" if count == 0 else f"{count} columns"
-            raise fault(path, line, f"{problem} {show(column)} for the {role}: the header has {listed}")
+            raise fault(path, line, f"{problem} {show(column)} for the {role}: name one of {listed}")
         else:
             place[role] = first.index(column)
     for role in place:
@@ -132,13 +133,15 @@ class _Table:
     def __init__(self, path: PathLike, scale: tuple[float, float] | None, fractional: bool) -> None:
         self.path, self.scale, self.fractional = path, scale, fractional
         self.lines, self.users, self.items = array("q"), array("q"), array("q")
-        self.ratings, self.timestamps = array("d"), array("d")  # exact for whole seconds up to 2**53
+        self.ratings, self.timestamps = array("d"), array("d")
         self.user_index: dict[str, int] = {}
         self.item_index: dict[str, int] = {}
 
     def read(self, source: Iterable[tuple[int, list[str]]], width: int, place: dict[str, int]) -> None:
         u, i, r, t = (place.get(role, -1) for role in ("user", "item", "rating", "timestamp"))
         user_index, item_index = self.user_index, self.item_index
+        add_user, add_item, add_line = self.users.append, self.items.append, self.lines.append
+        add_rating, add_timestamp = self.ratings.append, self.timestamps.append
         known: dict[str, float] = {}  # few texts make up most ratings, so each is checked and converted once
         for line, row in source:
             if len(row) != width:
@@ -157,12 +160,14 @@ class _Table:
                 if text not in known:
                     known = {} if len(known) > 10_000 else known
                     known[text] = self.rating(line, text)
-                self.ratings.append(known[text])
+                add_rating(known[text])
             if t >= 0:
-                self.timestamps.append(self.timestamp(line, row[t]))
-            self.users.append(user_index[user])
-            self.items.append(item_index[item])
-            self.lines.append(line)
+                text = row[t]
+                plain = text.isdecimal() and text.isascii() and len(text) <= MAX_DIGITS
+                add_timestamp(float(text) if plain else self.timestamp(line, text))
+            add_user(user_index[user])
+            add_item(item_index[item])
+            add_line(line)
 
     def rating(self, line: int, text: str) -> float:
         if not text.strip():
@@ -186,8 +191,8 @@ class _Table:
         if INTEGER.fullmatch(text):
             if text[0] == "-":
                 message = "is negative: seconds since 1970 are 0 or more"
-            elif len(text) > 15:
-                message = "is too large: seconds since 1970 have at most 15 digits"
+            elif len(text) > MAX_DIGITS:
+                message = f"is too large: seconds since 1970 have at most {MAX_DIGITS} digits"
             else:
                 return float(text)
         elif not text.strip():

@@ -152,15 +152,15 @@ def _keep_archive(
 
 def _copy_atomically(origin: Path, target: Path) -> None:
     """Copy under a temporary name, sync, rename: `target` is never seen half written."""
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        with os.fdopen(handle, "wb") as out, origin.open("rb") as file:
+        with temporary.open("wb") as out, origin.open("rb") as file:
             shutil.copyfileobj(file, out)
             out.flush()
             os.fsync(out.fileno())
         os.replace(temporary, target)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 

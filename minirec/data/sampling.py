@@ -12,9 +12,7 @@ from minirec.data.matrix import InteractionMatrix, as_indices
 Array = NDArray[Any]
 
 
-def sample_negatives(
-    rng: np.random.Generator | int, users: Array, n: int, seen: InteractionMatrix
-) -> Array:
+def sample_negatives(rng: np.random.Generator | int, users: Array, n: int, seen: InteractionMatrix) -> Array:
     """(B, n) items for `users` (B,), each uniform over the items that the user has no entry for in `seen`.
 
     The draws are independent, so an item may occur twice in a row. A rank among the unseen items is drawn and

@@ -1,7 +1,7 @@
-"""The synthetic shop: the default data set, whose truth is known, so that a score can be compared with the best.
+"""The synthetic shop: the default data set, whose truth is known, so that scores have a known best.
 
-The laws stand in `shop_world.py`, the words and pictures in `shop_products.py`. Here they become products,
-users, events with time and rating, and the answer to "how good could anybody be?".
+The laws stand in `shop_world.py`, the best possible scores in `shop_oracle.py`, words and pictures in
+`shop_products.py`. Here they become one data set: products, users, and events with time and rating.
 """
 
 from __future__ import annotations
@@ -14,8 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minirec.data.interactions import Interactions
+from minirec.data.shop_oracle import BestPossible, best_possible, posterior_matrix
 from minirec.data.shop_products import CATEGORIES, LOOKS, Product, make_products
-from minirec.data.shop_world import World, draw_counts, draw_histories, draw_successors, next_item_matrix
+from minirec.data.shop_world import (
+    World,
+    appetites,
+    draw_counts,
+    draw_histories,
+    draw_successors,
+    next_item_matrix,
+)
 
 Array = NDArray[Any]
 
@@ -25,8 +33,8 @@ AGE_GROUPS = ("under 25", "25 to 39", "40 to 59", "60 and over")
 AGE_SHARE = 0.3  # share of the variance of taste that the age group explains
 RATING_CENTER, RATING_TASTE, RATING_QUALITY, RATING_NOISE = 3.0, 0.3, 0.5, 0.6
 FIRST_NAMES = (
-    "Ada Amir Anouk Ben Bruna Chen Clara Dario Dele Edith Emil Fatima Finn Grete Hana Hugo Ines Ivo Jamal June "
-    "Kaito Lena Lior Maeve Marek Mina Nadia Nils Olga Omar Paula Pia Quentin Ravi Rosa Sami Selma Tariq Tess "
+    "Ada Amir Anouk Ben Bruna Chen Clara Dario Dele Edith Emil Fatima Finn Grete Hana Hugo Ines Ivo Jamal "
+    "June Kaito Lena Lior Maeve Marek Mina Nadia Nils Olga Omar Paula Pia Quentin Ravi Rosa Sami Selma Tariq Tess "
     "Uma Viktor Wanda Xenia Yara Yusuf Zoe"
 ).split()
 
@@ -39,32 +47,15 @@ class User(NamedTuple):
     favorite_look: str
 
 
-class BestPossible(NamedTuple):
-    """What ranking by the true probabilities reaches. `expected_*` is the exact mean over the next items."""
-
-    ndcg: float
-    hit_rate: float
-    expected_ndcg: float
-    expected_hit_rate: float
-    n_users: int
-    k: int
-
-    def __str__(self) -> str:
-        return (
-            f"best possible NDCG@{self.k} {self.ndcg:.4f} (expected {self.expected_ndcg:.4f}), "
-            f"HR@{self.k} {self.hit_rate:.4f} (expected {self.expected_hit_rate:.4f}), {self.n_users} users"
-        )
-
-
 def synthetic(
     n_users: int = 600,
     n_items: int = 300,
     n_events: int = 20_000,
     *,
     seed: int | np.random.Generator = 0,
-    sequence_strength: float = 0.3,
-    taste_strength: float = 1.8,
-    popularity_strength: float = 0.8,
+    sequence_strength: float = 0.25,
+    taste_strength: float = 2.2,
+    popularity_strength: float = 0.7,
     noise: float = 0.05,
 ) -> Shop:
     """A shop with known truth; the same seed gives the same shop.
@@ -106,30 +97,39 @@ def synthetic(
     # users: taste (U, 8 + 6), one number per category and per look, each N(0, 1)
     rng = rngs[1]
     ages = (rng.random(n_users) * len(AGE_GROUPS)).astype(np.int64)
-    width = len(CATEGORIES) + len(LOOKS)
-    of_age = rng.standard_normal((len(AGE_GROUPS), width))
-    taste = math.sqrt(AGE_SHARE) * of_age[ages]
-    taste += math.sqrt(1 - AGE_SHARE) * rng.standard_normal((n_users, width))
-    # affinity of a user for a line is the sum of both numbers: (U, 8, 1) + (U, 1, 6)
-    affinity = taste[:, : len(CATEGORIES), None] + taste[:, None, len(CATEGORIES) :]
-    appetite = np.exp(taste_strength * affinity.reshape(n_users, -1))  # (U, G)
+    of_age = rng.standard_normal((len(AGE_GROUPS), len(CATEGORIES) + len(LOOKS)))
+    centers, spread = math.sqrt(AGE_SHARE) * of_age, math.sqrt(1 - AGE_SHARE)
+    taste = centers[ages] + spread * rng.standard_normal((n_users, centers.shape[1]))
+    # line c · 6 + l is category c in look l
     line = categories * len(LOOKS) + looks
-    appetite /= (appetite @ np.bincount(line, weights=popularity, minlength=appetite.shape[1]))[:, None]
-    world = World(popularity, line, appetite, successors, sequence_strength, noise)
+    of_category = np.eye(len(CATEGORIES)).repeat(len(LOOKS), axis=1)
+    features = np.vstack([of_category, np.tile(np.eye(len(LOOKS)), len(CATEGORIES))])
+    appetite = appetites(taste, features, taste_strength, popularity, line)
+    world = World(
+        popularity=popularity,
+        line=line,
+        features=features,
+        taste_strength=taste_strength,
+        centers=centers,
+        spread=spread,
+        appetite=appetite,
+        successors=successors,
+        sequence_strength=sequence_strength,
+        noise=noise,
+    )
     # events
     high = min(n_items // 2, max(MIN_EVENTS, math.ceil(6 * n_events / n_users)))
     counts = draw_counts(rngs[2], n_users, n_events, MIN_EVENTS, high)
     items = draw_histories(rngs[3], world, counts)
     users = np.repeat(np.arange(n_users), counts)
-    liking = RATING_TASTE * taste_strength * affinity.reshape(n_users, -1)
-    means = RATING_CENTER + liking[users, line[items]] + RATING_QUALITY * quality[items]
+    means = _mean_ratings(world, taste, quality, users, items)
     ratings = np.clip(np.rint(means + RATING_NOISE * rngs[4].standard_normal(n_events)), 1, 5)
     times = _draw_times(rngs[4], counts)
     # people and products
     user_ids, item_ids = _ids("u", n_users), _ids("p", n_items)
     products = make_products(rngs[5], categories, looks, item_ids)
     interactions = _log(user_ids, products, users, items, ratings, times)
-    return Shop(interactions, products, _profiles(rngs[5], user_ids, ages, taste), taste, quality, world, liking)
+    return Shop(interactions, products, _profiles(rngs[5], user_ids, ages, taste), taste, quality, world)
 
 
 class Shop:
@@ -149,11 +149,9 @@ class Shop:
         taste: Array,
         quality: Array,
         world: World,
-        liking: Array,
     ) -> None:
         self.interactions, self.products, self.users = interactions, products, users
         self.taste, self.quality, self.world = taste, quality, world
-        self._liking = liking  # (U, G) what taste adds to a rating
 
     def next_item_probabilities(self, user: int, history: Sequence[int] | Array) -> Array:
         """The true distribution of the next item, (I,), for internal indices; `history` is oldest first."""
@@ -168,82 +166,72 @@ class Shop:
         listed = np.asarray(users, dtype=np.int64)
         if len(listed) != len(histories):
             raise ValueError(f"{len(listed)} users but {len(histories)} histories: one history per user")
-        arrays = [np.asarray(h, dtype=np.int64) for h in histories]
-        met = np.concatenate(arrays) if arrays else listed
-        for kind, values, n in (("user", listed, len(self.users)), ("item", met, len(self.products))):
-            if values.size and (values.min() < 0 or values.max() >= n):
-                bad = values[(values < 0) | (values >= n)][0]
-                raise IndexError(f"{kind} index {bad} is out of range: allowed are 0 to {n - 1}")
-        return next_item_matrix(self.world, listed, arrays)
+        _check_indices("user", listed, len(self.users))
+        return next_item_matrix(self.world, listed, self._checked(histories))
 
-    def best_possible(self, test: Interactions, histories: Sequence[Array], k: int = 10) -> BestPossible:
-        """What the best ranking of all unseen items reaches on test events, knowing laws and tastes.
+    def next_item_matrix_without_taste(
+        self, histories: Sequence[Array], *, rng: int | np.random.Generator = 0, steps: int = 1500
+    ) -> Array:
+        """(B, I): P(next item | history) for one who knows the laws of the shop, but not who the user is.
+
+        This is what a model that sees histories only can aim for. See `shop_oracle.posterior_matrix`; about
+        SECONDS for the default shop.
+        """
+        return posterior_matrix(self.world, self._checked(histories), rng=rng, steps=steps)
+
+    def best_possible(
+        self, test: Interactions, histories: Sequence[Array], k: int = 10, *, know_taste: bool = True
+    ) -> BestPossible:
+        """What the best ranking of all unseen items reaches on test events.
 
         test: a part of `interactions`, each row one event to predict; histories: for every user (U of them)
         the items before it, oldest first. Ranking by the true probabilities maximizes expected NDCG@k and
-        HR@k (one relevant item: 1 / log2(rank + 1) and 1 up to rank k). `ndcg` and `hit_rate` are measured
-        on the test items, ties by expectation; `expected_*` average over the true distribution instead, so
-        they carry no luck. Raises ValueError for k < 1, no rows, or a test item that is in the history.
+        HR@k. `ndcg` and `hit_rate` are measured on the test items, ties by expectation; `expected_*` average
+        over the true distribution instead, so they carry no luck. With know_taste=False the ranking is by
+        `next_item_matrix_without_taste`. Raises ValueError for k < 1, no rows, or a test item that is in the
+        history.
         """
-        if k < 1 or len(test) == 0:
-            raise ValueError(f"nothing to measure: k = {k} (at least 1), {len(test)} test events (at least 1)")
-        sums = np.zeros(4)
-        for rows in np.array_split(np.arange(len(test)), len(test) // 1024 + 1):
-            users, items = test.users[rows], test.items[rows]
-            p = self.next_item_matrix(users, [histories[u] for u in users])
-            hit = p[np.arange(len(rows)), items]
-            if not hit.all():
-                b = int(np.argmin(hit))
-                raise ValueError(
-                    f"test row {rows[b]}: user {test.user_ids[users[b]]} has {test.item_ids[items[b]]} in the "
-                    "history already: give the histories before the test events"
-                )
-            for i, expected in enumerate(expected_metrics(p, k)):
-                sums[i] += expected[np.arange(len(rows)), items].sum()
-                sums[i + 2] += (expected * p).sum()
-        return BestPossible(*(sums / len(test)).tolist(), n_users=len(test), k=k)
+        truth = self.next_item_matrix
+        if know_taste:
+            return best_possible(truth, truth, test, histories, k)
+        return best_possible(truth, lambda _, h: self.next_item_matrix_without_taste(h), test, histories, k)
+
+    def _checked(self, histories: Sequence[Array]) -> list[Array]:
+        arrays = [np.asarray(h, dtype=np.int64) for h in histories]
+        for array in arrays:
+            _check_indices("item", array, len(self.products))
+        return arrays
 
     def expected_ratings(self, users: Array, items: Array) -> Array:
         """(N,) the exact mean of the rating that a user gives to an item: nothing has a smaller RMSE.
 
         A rating is a normal number rounded to 1 .. 5, so its mean is 1 + Σ_{r=1..4} P(number > r + 1/2).
         """
-        quality = RATING_QUALITY * self.quality[items]
-        means = RATING_CENTER + self._liking[users, self.world.line[items]] + quality
+        means = _mean_ratings(self.world, self.taste, self.quality, np.asarray(users), np.asarray(items))
         z = (np.arange(1.5, 5.0) - means[:, None]) / (RATING_NOISE * math.sqrt(2))
         erfc = np.frompyfunc(math.erfc, 1, 1)
         return 1.0 + 0.5 * np.asarray(erfc(z), dtype=np.float64).sum(axis=1)
 
 
-def expected_metrics(scores: Array, k: int) -> tuple[Array, Array]:
-    """NDCG@k and HR@k, each (B, I): what a row of scores (B, I) earns if that item is the one relevant one.
+def _mean_ratings(world: World, taste: Array, quality: Array, users: Array, items: Array) -> Array:
+    """(N,) before noise and rounding. The affinity is computed per row: (N, L), never U x I."""
+    affinity = (taste[users] * world.features.T[world.line[items]]).sum(axis=1)
+    return np.asarray(
+        RATING_CENTER + RATING_TASTE * world.taste_strength * affinity + RATING_QUALITY * quality[items]
+    )
 
-    Equal scores share the mean of their ranks' values: the expectation over random orders of the tied items.
-    """
-    n_rows, n = scores.shape
-    rows = np.arange(n_rows)[:, None]
-    order = np.argsort(-scores, axis=1, kind="stable")
-    ranked = scores[rows, order]
-    new = np.ones((n_rows, n), dtype=bool)
-    new[:, 1:] = ranked[:, 1:] != ranked[:, :-1]  # where a run of equal scores starts
-    run = np.cumsum(new) - 1  # number of the run, counted through all rows
-    first = np.flatnonzero(new)
-    length = np.diff(np.append(first, n_rows * n))
-    first %= n
-    earned = []
-    for values in (1.0 / np.log2(np.arange(2, n + 2)), np.ones(n)):
-        values[k:] = 0.0
-        total = np.concatenate([[0.0], np.cumsum(values)])
-        share = (total[first + length] - total[first]) / length
-        out = np.empty((n_rows, n))
-        out[rows, order] = share[run].reshape(n_rows, n)
-        earned.append(out)
-    return earned[0], earned[1]
+
+def _check_indices(kind: str, values: Array, n: int) -> None:
+    if values.size and (values.min() < 0 or values.max() >= n):
+        bad = values[(values < 0) | (values >= n)][0]
+        raise IndexError(f"{kind} index {bad} is out of range: allowed are 0 to {n - 1}")
 
 
 def _check(n_users: int, n_items: int, n_events: int, *strengths: float) -> None:
     if n_users < 1 or n_items < 2 * MIN_EVENTS:
-        raise ValueError(f"n_users = {n_users}, n_items = {n_items}: at least 1 user and {2 * MIN_EVENTS} items")
+        raise ValueError(
+            f"n_users = {n_users}, n_items = {n_items}: at least 1 user and {2 * MIN_EVENTS} items"
+        )
     low, high = MIN_EVENTS * n_users, (n_items // 2) * n_users
     if not low <= n_events <= high:
         raise ValueError(
@@ -297,7 +285,8 @@ def _profiles(rng: np.random.Generator, ids: list[str], ages: Array, taste: Arra
 def _log(
     user_ids: list[str], products: list[Product], users: Array, items: Array, ratings: Array, times: Array
 ) -> Interactions:
-    """All events in the order of time. One extra row per product, dropped again, puts the unsold on the map."""
+    """All events in the order of time; all products are in the id map."""
+    # One extra row per product, dropped again, puts the unsold on the map.
     order = np.lexsort((users, times))
     shelf = np.arange(len(products))
     everything = Interactions(

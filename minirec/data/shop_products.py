@@ -38,6 +38,12 @@ class Product(NamedTuple):
     price: float
     picture: Array  # (16, 16, 3) uint8
 
+    def __str__(self) -> str:
+        return f"{self.title} ({self.category}, {self.price:.2f})"
+
+    def __repr__(self) -> str:  # without the 768 numbers of the picture
+        return f"Product({self.id!r}, {self.title!r}, {self.category!r}, {self.look!r}, {self.price:.2f})"
+
 
 # A category comes before the one that goes with it: a desk calls for a lamp. The last goes with the first.
 CATEGORIES = (
@@ -58,7 +64,7 @@ CATEGORIES = (
     Category(
         "books",
         ("cookbook", "atlas", "novel", "field guide", "diary", "picture book", "dictionary", "anthology"),
-        ("illustrated", "pocket", "annotated", "clothbound", "large-print", "spiral-bound", "rhyming", "travel"),
+        ("illustrated", "pocket", "annotated", "clothbound", "large-print", "abridged", "rhyming", "travel"),
         ("for a long evening", "to give away or to keep", "printed on thick paper"),
         (6, 60),
     ),
@@ -123,8 +129,8 @@ def make_products(rng: np.random.Generator, categories: Array, looks: Array, ids
     """
     words = _draw_words(rng, categories, looks)
     u = rng.random((len(ids), 2))
-    pictures = make_pictures(rng, categories, np.array([LOOKS[l].colors[w[0]][1] for l, w in zip(
-        looks.tolist(), words, strict=True)]))
+    colors = np.array([LOOKS[l].colors[w[0]][1] for l, w in zip(looks.tolist(), words, strict=True)])
+    pictures = make_pictures(rng, categories, colors)
     products = []
     for i, (c, l, (color, kind, noun, copy)) in enumerate(
         zip(categories.tolist(), looks.tolist(), words, strict=True)
@@ -143,7 +149,7 @@ def make_products(rng: np.random.Generator, categories: Array, looks: Array, ids
 
 
 def make_pictures(rng: np.random.Generator, categories: Array, colors: Array) -> Array:
-    """(I, 16, 16, 3) uint8: the shape of the category in the color (I, 3), on paper white, slightly grainy."""
+    """(I, 16, 16, 3) uint8: the category's shape in the color (I, 3), on paper white, slightly grainy."""
     shapes = category_shapes()[categories][..., None]  # (I, 16, 16, 1)
     clean = np.where(shapes, colors[:, None, None, :].astype(np.int16), np.int16(250))
     grain = (rng.random(clean.shape, dtype=np.float32) * 17).astype(np.int16) - 8
@@ -167,9 +173,7 @@ def category_shapes() -> Array:
     ])  # fmt: skip
 
 
-def _draw_words(
-    rng: np.random.Generator, categories: Array, looks: Array
-) -> list[tuple[int, int, int, int]]:
+def _draw_words(rng: np.random.Generator, categories: Array, looks: Array) -> list[tuple[int, int, int, int]]:
     """(color, kind, noun, copy) for each product: a random order of all the combinations, used up in turn."""
     shape = (len(LOOKS[0].colors), len(CATEGORIES[0].kinds), len(CATEGORIES[0].nouns))
     size = int(np.prod(shape))

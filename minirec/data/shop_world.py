@@ -20,11 +20,15 @@ PATIENCE = 40  # rounds of rejection before the exact distribution is written ou
 
 
 class World(NamedTuple):
-    """Everything that decides which item comes next. U users, I items, G lines (a line: category and look)."""
+    """All that decides which item comes next. U users, I items, G lines (a line: category and look)."""
 
     popularity: Array  # (I,) shares, sum 1
     line: Array  # (I,) the line of each item
-    appetite: Array  # (U, G) how much more a user likes a line than the average of the shop
+    features: Array  # (L, G) 0 or 1: which of the L numbers of a taste (categories, then looks) a line has
+    taste_strength: float
+    centers: Array  # (A, L) the mean taste of each age group; all are as frequent
+    spread: float  # standard deviation of a taste around the center of its group
+    appetite: Array  # (U, G) `appetites` of the planted tastes
     successors: Array  # (I, 3) the items that go with an item, distinct, never the item itself
     sequence_strength: float
     noise: float
@@ -56,6 +60,16 @@ def next_item_matrix(world: World, users: Array, histories: Sequence[Array]) -> 
         p[np.repeat(rows, lengths), np.concatenate(histories)] = 0.0
     total = p.sum(axis=1, keepdims=True)
     return p / np.where(total > 0, total, 1.0)
+
+
+def appetites(taste: Array, features: Array, strength: float, popularity: Array, line: Array) -> Array:
+    """(U, G) from taste (U, L): exp(strength · affinity), scaled: Σ_i popularity(i) · appetite(u, i) = 1.
+
+    The affinity of a user for a line is the sum of the taste for its category and for its look.
+    """
+    appetite = np.exp(strength * (taste @ features))
+    mass = np.bincount(line, weights=popularity, minlength=features.shape[1])  # (G,)
+    return np.asarray(appetite / (appetite @ mass)[:, None])
 
 
 def draw_successors(rng: np.random.Generator, categories: Array, n_categories: int) -> Array:
@@ -155,7 +169,7 @@ class _Sampler:
         items = np.where(u[2] < world.noise, (u[1] * n_items).astype(np.int64), items)
         if recent.shape[1] == 0:
             return items
-        # u[3] below s: the sequence decides; u[0] and u[1], not needed for taste then, pick item and successor.
+        # Where the sequence decides, u[0] and u[1] are not needed for taste: they pick item and successor.
         before = (u[0] >= RECENCY_WEIGHTS[0]) & (recent.shape[1] > 1)
         source = np.where(before, recent[:, 0], recent[:, -1])
         follower = world.successors[source, np.searchsorted(self.closeness, u[1], side="right")]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 MAX_LINE = 100_000  # bytes; beyond it the file is not what it says, or its line ends are lost
+BLOCK = 1 << 20  # bytes that are read at once
 SEPARATORS = ("\t", "::", ",", ";", "|")
 ARCHIVES = {
     b"\x1f\x8b": "gzip data, whatever its name says: unpack it first",
@@ -53,21 +54,18 @@ def rows(
         return
     reader = csv.reader(source, delimiter=separator, strict=True)
     last = 0
-    while True:
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            if "expected after" in str(error) and reader.line_num == last + 1:
-                message = "text follows a closing quote: double the quotes inside a value, or remove them"
-                raise fault(path, last + 1, message) from error
-            raise _unclosed(path, last + 1) from error  # the reader went on to the end, or to its limit
-        if reader.line_num != last + 1:
-            raise _unclosed(path, last + 1)
-        last = reader.line_num
-        if row:
-            yield last, row
+    try:
+        for row in reader:
+            last += 1
+            if reader.line_num != last:
+                raise _unclosed(path, last)
+            if row:
+                yield last, row
+    except csv.Error as error:
+        if "expected after" in str(error) and reader.line_num == last + 1:
+            message = "text follows a closing quote: double the quotes inside a value, or remove them"
+            raise fault(path, last + 1, message) from error
+        raise _unclosed(path, last + 1) from error  # the reader went on to the end, or to its limit
 
 
 def _unclosed(path: str | os.PathLike[str], line: int) -> RatingsFileError:
@@ -79,27 +77,52 @@ def lines(path: str | os.PathLike[str], encoding: str = "utf-8") -> Iterator[str
     codec = _codec(encoding)
     with open_checked(path) as file:
         number = 0
-        while raw := file.readline(MAX_LINE + 1):
-            number += 1
-            if number == 1:
-                raw = _without_mark(path, raw, codec)
-            if len(raw) > MAX_LINE:
-                start = show(raw[:30].decode(codec, "replace"))
-                message = f"longer than {MAX_LINE:,} bytes (it starts with {start})"
-                hint = "ids have at most 1,000 characters, and each interaction needs a line of its own"
-                raise fault(path, number, f"{message}: {hint}")
-            if b"\0" in raw:
-                where = f"a NUL byte at byte {raw.index(0) + 1}"
-                raise fault(path, number, f"{where}: this is no text file, or UTF-16: save it as UTF-8")
-            try:
-                text = raw.decode(codec)
-            except UnicodeDecodeError as error:
-                raise fault(path, number, _undecodable(raw, error, codec)) from error
-            text = text[:-2] if text.endswith("\r\n") else text[:-1] if text.endswith("\n") else text
-            if "\r" in text:
-                message = f"a carriage return inside the line, after {show(text[: text.index(chr(13))])}"
-                raise fault(path, number, f"{message}: lines must end with LF or CR LF")
-            yield text
+        while block := file.read(BLOCK):
+            block += file.readline(MAX_LINE + 1)  # to the end of the line, unless that is too far away
+            if number == 0:
+                block = _without_mark(path, block, codec)
+            found = _split(block, codec)
+            if found is None:
+                found = list(_check_lines(path, number, block, codec))
+            yield from found
+            number += len(found)
+
+
+def _split(block: bytes, codec: str) -> list[str] | None:
+    """The lines of a block without faults, None where one needs a closer look."""
+    try:
+        text = block.decode(codec)
+    except UnicodeDecodeError:
+        return None
+    if "\r" in text:
+        text = text.replace("\r\n", "\n")
+    if "\0" in text or "\r" in text:
+        return None
+    found = text.removesuffix("\n").split("\n")
+    longest = max(map(len, found))
+    return found if 4 * longest <= MAX_LINE else None  # a character has up to 4 bytes
+
+
+def _check_lines(path: str | os.PathLike[str], number: int, block: bytes, codec: str) -> Iterator[str]:
+    """The same line by line, to name the fault; `number` lines stand before the block."""
+    for raw in block.removesuffix(b"\n").split(b"\n"):
+        number += 1
+        if len(raw) > MAX_LINE:
+            start = show(raw[:30].decode(codec, "replace"))
+            message = f"longer than {MAX_LINE:,} bytes (it starts with {start})"
+            hint = "ids have at most 1,000 characters, and each interaction needs a line of its own"
+            raise fault(path, number, f"{message}: {hint}")
+        if b"\0" in raw:
+            where = f"a NUL byte at byte {raw.index(0) + 1}"
+            raise fault(path, number, f"{where}: this is no text file, or UTF-16: save it as UTF-8")
+        try:
+            text = raw.decode(codec).removesuffix("\r")
+        except UnicodeDecodeError as error:
+            raise fault(path, number, _undecodable(raw, error, codec)) from error
+        if "\r" in text:
+            message = f"a carriage return inside the line, after {show(text[: text.index(chr(13))])}"
+            raise fault(path, number, f"{message}: lines must end with LF or CR LF")
+        yield text
 
 
 def open_checked(path: str | os.PathLike[str]) -> BinaryIO:

@@ -1,6 +1,6 @@
 """Binary cross-entropy on logits: is this item one that the user took, or not?
 
-    L = −Σ w [y log σ(x) + (1 − y) log(1 − σ(x))] / Σ w
+L = −Σ w [y log σ(x) + (1 − y) log(1 − σ(x))] / Σ w
 """
 
 from typing import Any, NamedTuple

@@ -1,6 +1,6 @@
 """Bayesian personalized ranking (Rendle et al. 2009): an item taken should score above one not taken.
 
-    L = −Σ w log σ(s⁺ − s⁻) / Σ w
+L = −Σ w log σ(s⁺ − s⁻) / Σ w
 """
 
 from typing import Any, NamedTuple

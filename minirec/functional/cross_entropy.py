@@ -1,6 +1,6 @@
 """Cross-entropy over C classes (items): how surprised is the softmax by the item that was really taken?
 
-    L = −Σ w log p[target] / Σ w,    p = softmax(logits)
+L = −Σ w log p[target] / Σ w,    p = softmax(logits)
 """
 
 from typing import Any, NamedTuple

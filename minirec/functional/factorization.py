@@ -38,8 +38,6 @@ def factorization_backward(ds: Array, cache: FactorizationCache) -> tuple[Array,
     p, q, of_P, of_Q = cache
     dP = embedding.embedding_backward(ds[:, None] * q, of_P)
     dQ = embedding.embedding_backward(ds[:, None] * p, of_Q)
-    db_user = np.zeros(of_P.shape[0], dtype=ds.dtype)
-    np.add.at(db_user, of_P.ids, ds)
-    db_item = np.zeros(of_Q.shape[0], dtype=ds.dtype)
-    np.add.at(db_item, of_Q.ids, ds)
+    db_user = np.bincount(of_P.ids, ds, minlength=of_P.shape[0]).astype(ds.dtype, copy=False)
+    db_item = np.bincount(of_Q.ids, ds, minlength=of_Q.shape[0]).astype(ds.dtype, copy=False)
     return dP, dQ, db_user, db_item

@@ -1,6 +1,6 @@
 """Layer normalization (Ba, Kiros & Hinton 2016): each row is centered and scaled to variance 1.
 
-    y = γ ⊙ x̂ + β,    x̂ = (x − mean x) / √(var x + ε)
+y = γ ⊙ x̂ + β,    x̂ = (x − mean x) / √(var x + ε)
 """
 
 from typing import NamedTuple

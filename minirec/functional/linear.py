@@ -1,6 +1,6 @@
 """The linear map, the one layer with weights that everything else is built from.
 
-    y = x W + b
+y = x W + b
 """
 
 from typing import NamedTuple

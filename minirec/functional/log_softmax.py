@@ -1,6 +1,6 @@
 """The logarithm of softmax, computed without ever taking the logarithm of a rounded probability.
 
-    y_i = x_i − log Σ_j e^{x_j}
+y_i = x_i − log Σ_j e^{x_j}
 """
 
 import math

@@ -1,6 +1,6 @@
 """The rectified linear unit, the nonlinearity of the feed-forward layer in Vaswani et al. 2017.
 
-    y = max(x, 0)
+y = max(x, 0)
 """
 
 from typing import NamedTuple

@@ -1,6 +1,6 @@
 """The logistic function, which turns a score into a probability.
 
-    y = σ(x) = 1 / (1 + e⁻ˣ)
+y = σ(x) = 1 / (1 + e⁻ˣ)
 """
 
 from typing import NamedTuple

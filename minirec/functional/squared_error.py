@@ -1,6 +1,6 @@
 """The squared error, the loss for ratings.
 
-    L = Σ w (prediction − target)² / Σ w
+L = Σ w (prediction − target)² / Σ w
 """
 
 from typing import Any, NamedTuple

@@ -1,13 +1,23 @@
 """The recommenders, one file each; `base` holds the contract that all of them keep."""
 
 from minirec.models.base import Recommendations, Recommender, UnknownIdError
+from minirec.models.matrix_factorization import MatrixFactorization
 from minirec.models.popularity import Popularity
 from minirec.models.transformer import TransformerRecommender
 
 # The one table of names, for the command line and for files.
 MODELS: dict[str, type[Recommender]] = {
     "popularity": Popularity,
+    "mf": MatrixFactorization,
     "transformer": TransformerRecommender,
 }
 
-__all__ = ["MODELS", "Popularity", "Recommendations", "Recommender", "TransformerRecommender", "UnknownIdError"]
+__all__ = [
+    "MODELS",
+    "MatrixFactorization",
+    "Popularity",
+    "Recommendations",
+    "Recommender",
+    "TransformerRecommender",
+    "UnknownIdError",
+]

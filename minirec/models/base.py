@@ -68,7 +68,7 @@ class Recommender(ABC):
 
     @abstractmethod
     def score(self, users: Array, items: Array | None = None) -> Array:
-        """Scores of known users (B,): (B, I), or (B, C) for items (C,) or (B, C). All are internal indices."""
+        """Scores of known users (B,): (B, I), or (B, C) for items (C,) or (B, C). All are indices."""
 
     @abstractmethod
     def score_histories(self, histories: Sequence[Array]) -> Array:
@@ -107,7 +107,9 @@ class Recommender(ABC):
 
     def _fitted(self) -> Self:
         if not hasattr(self, "item_ids"):
-            raise RuntimeError(f"{type(self).__name__} is not fitted yet: call fit(interactions) or load(path)")
+            raise RuntimeError(
+                f"{type(self).__name__} is not fitted yet: call fit(interactions) or load(path)"
+            )
         return self
 
     def check_users(self, users: Any) -> Array:
@@ -181,7 +183,9 @@ class Recommender(ABC):
                 if exclude_seen:
                     row[seen[n]] = -math.inf
                 if np.isnan(row).any():
-                    raise FloatingPointError(f"the score of item {self.item_ids[int(np.argmax(np.isnan(row)))]!r} is NaN")
+                    raise FloatingPointError(
+                        f"the score of item {self.item_ids[int(np.argmax(np.isnan(row)))]!r} is NaN"
+                    )
                 top = evaluation.top_k(row, k)
                 best[n, : len(top)] = row[top]
                 items.append([self.item_ids[i] for i in top] + [None] * (k - len(top)))
@@ -195,7 +199,9 @@ class Recommender(ABC):
             hint = ""
             if type(external) is not type(known[0]):
                 hint = f"; ids here are {type(known[0]).__name__}, this is {type(external).__name__}"
-            raise UnknownIdError(f"unknown {kind} {external!r}: the model knows {len(known)}, such as {like}{hint}")
+            raise UnknownIdError(
+                f"unknown {kind} {external!r}: the model knows {len(known)}, such as {like}{hint}"
+            )
         return index[external]
 
     def save(self, path: str | Path) -> None:
@@ -216,9 +222,9 @@ class Recommender(ABC):
 
     @classmethod
     def load(cls, path: str | Path) -> Any:
-        """The model in a file written by `save`: `Recommender.load(path)`, or a subclass to insist on its kind.
+        """The model in a file written by `save`; on a subclass, only a model of that kind is accepted.
 
-        Raises FileNotFoundError, or storage.ModelFileError for a file that is damaged, too new, or of another kind.
+        Raises FileNotFoundError, or ModelFileError for a file that is damaged, too new, or of another kind.
         """
         from minirec.models import MODELS
 
@@ -227,11 +233,15 @@ class Recommender(ABC):
         kind = kinds.get(meta.get("model", ""))
         if kind is None or not issubclass(kind, cls):
             wanted = cls.__name__ if cls is not Recommender else "one of " + ", ".join(sorted(kinds))
-            raise storage.ModelFileError(f"{path} holds a model of kind {meta.get('model')!r}, expected {wanted}")
+            raise storage.ModelFileError(
+                f"{path} holds a model of kind {meta.get('model')!r}, expected {wanted}"
+            )
         try:
             return _restore(kind, meta, arrays)
         except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise storage.ModelFileError(f"{path}: the parts of this model do not fit together: {error}") from error
+            raise storage.ModelFileError(
+                f"{path}: the parts of this model do not fit together: {error}"
+            ) from error
 
 
 def _restore(kind: type[Recommender], meta: dict[str, Any], arrays: dict[str, Array]) -> Recommender:
@@ -249,6 +259,12 @@ def _restore(kind: type[Recommender], meta: dict[str, Any], arrays: dict[str, Ar
     start = "state."
     model.load_state({name[len(start) :]: a for name, a in arrays.items() if name.startswith(start)})
     return model
+
+
+def one_of(name: str, value: Any, allowed: Sequence[str]) -> None:
+    """Raise a ValueError that lists what is allowed."""
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
 
 
 def _blocks(n: int) -> Iterator[slice]:

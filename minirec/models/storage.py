@@ -12,13 +12,14 @@ import math
 import os
 import re
 import secrets
+import struct
 import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy
@@ -30,10 +31,16 @@ FORMAT = 1  # rises when an older minirec could no longer read the file
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*(/[A-Za-z0-9_][A-Za-z0-9_.\-]*)*")
 KINDS = "biufcU"  # boolean, integers, floats, complex, text
 PIECE = 1 << 20  # bytes unpacked at once
+# what zipfile, zlib and NumPy raise on damaged bytes (NotImplementedError is a RuntimeError)
+DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, TypeError),
+    *(LookupError, ArithmeticError, RuntimeError, SyntaxError),
+)
+END = struct.Struct("<4s4H2LH")  # the last 22 bytes of an archive; the fifth field is its number of members
 
 
 class ModelFileError(ValueError):
-    """A file that cannot be read as a model, or would not be safe to read. The message says what and where."""
+    """A file that cannot be read as a model, or is not safe to read; the message says what and where."""
 
 
 def save_arrays(path: str | os.PathLike[str], meta: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
@@ -42,16 +49,17 @@ def save_arrays(path: str | os.PathLike[str], meta: Mapping[str, Any], arrays: M
     `meta` is a JSON object (text keys at every level; NumPy scalars become numbers, tuples become lists); the
     key "format" is added. The file is written to a hidden temporary name in the same folder, synced, then
     renamed. If that fails the temporary file is removed; a killed process leaves it behind. Equal content
-    gives equal bytes. Raises ValueError or TypeError for what could not be read back, and OSError as it comes.
+    gives equal bytes. Raises ValueError or TypeError for what could not be read back, OSError as it comes.
     """
     text = json.dumps(_checked_meta(meta), default=_plain)
     members = {"meta": np.frombuffer(text.encode(), dtype=np.uint8)}
     for name, array in arrays.items():
         if name == "meta" or not NAME.fullmatch(name):
-            raise ValueError(f"array name {name!r}: allowed are letters, digits and _ . - /, and not 'meta'")
+            raise ValueError(f"array name {name!r}: allowed are letters, digits, _ . - / and not 'meta'")
         members[name] = np.asarray(array)
         if members[name].dtype.kind not in KINDS:
-            raise TypeError(f"array {name!r} has dtype {members[name].dtype}: only numbers and text are stored")
+            kind = members[name].dtype
+            raise TypeError(f"array {name!r} has dtype {kind}: only numbers and text are stored")
 
     target = Path(os.path.realpath(path))  # a link stays a link
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
@@ -91,15 +99,13 @@ def load_arrays(
         try:
             with zipfile.ZipFile(file) as archive:
                 members = archive.infolist()
+                _check_count(path, file, len(members))
                 _check_members(path, members, size, limit)
                 arrays = {info.filename[:-4]: _read(path, archive, info) for info in members}
         except ModelFileError:
             raise
-        except (
-            zipfile.BadZipFile, zlib.error, ValueError, KeyError, IndexError, OverflowError, EOFError, OSError,
-            NotImplementedError, RuntimeError, SyntaxError, TypeError,
-        ) as error:  # fmt: skip
-            raise ModelFileError(f"{path} is not a model file, or it is damaged or cut short: {error}") from error
+        except DAMAGED as error:
+            raise ModelFileError(f"{path} is no model file, or is damaged or cut short: {error}") from error
     meta = _read_meta(path, arrays)
     for name, shape in (shapes or {}).items():
         if name not in arrays:
@@ -110,6 +116,18 @@ def load_arrays(
                 "it was saved by a model of another size"
             )
     return meta, arrays
+
+
+def _check_count(path: Any, file: BinaryIO, count: int) -> None:
+    """Compare the number of members found with the number stated at the end of the archive.
+
+    zipfile does not, and no checksum covers the archive's directory: one flipped bit in the length of a
+    comment there makes the comment swallow the members after it, and the file would load without them.
+    """
+    file.seek(-END.size, os.SEEK_END)
+    mark, _, _, _, stated, _, _, comment = END.unpack(file.read(END.size))
+    if mark != b"PK\x05\x06" or comment or stated != count:
+        raise ModelFileError(f"{path} is damaged: it has {count} members and its last bytes state {stated}")
 
 
 def _check_members(path: Any, members: list[zipfile.ZipInfo], size: int, limit: int) -> None:
@@ -142,7 +160,7 @@ def _read(path: Any, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Array:
         while piece := member.read(PIECE):
             data += piece
     if len(data) != info.file_size:
-        raise ModelFileError(f"{path}: member {info.filename!r} has {len(data)} bytes, stated {info.file_size}")
+        raise ModelFileError(f"{path}: member {info.filename!r} has {len(data)} of {info.file_size} bytes")
     stream = BytesIO(data)
     version = npy.read_magic(stream)
     if version not in ((1, 0), (2, 0)):
@@ -156,10 +174,11 @@ def _read(path: Any, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Array:
             raise ModelFileError(f"{path}: member {info.filename!r} has an odd header: {warning}") from None
     if dtype.hasobject or dtype.kind not in KINDS:
         raise ModelFileError(
-            f"{path}: array {info.filename[:-4]!r} has dtype {dtype}: Python objects (pickle) are never loaded"
+            f"{path}: array {info.filename[:-4]!r} has dtype {dtype}: only numbers and text are read, "
+            "Python objects (pickle) never"
         )
     stated, there = math.prod(shape) * dtype.itemsize, len(data) - stream.tell()
-    if stated != there or any(n < 0 for n in shape):
+    if stated != there or dtype.itemsize == 0 or any(n < 0 for n in shape):
         raise ModelFileError(
             f"{path}: array {info.filename[:-4]!r} of shape {shape} and dtype {dtype} needs {stated} bytes, "
             f"the file has {there}"

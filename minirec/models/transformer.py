@@ -16,7 +16,7 @@ from minirec.data import sampling
 from minirec.data.interactions import Interactions
 from minirec.data.sequences import Prefixes, pad_histories, positions
 from minirec.functional import Array
-from minirec.models.base import Recommender
+from minirec.models.base import Recommender, one_of
 from minirec.nn.module import Grads, prefixed
 
 
@@ -35,7 +35,7 @@ class TransformerNetwork(nn.Module):
 
     source="history": item ids, 0 = padding, left-padded; source="user": one user index per row, (B, 1).
     The item table serves history and candidates alike (tied); users have a table of their own.
-    candidates="pointwise": a candidate sees only itself and the source; "listwise": also the other candidates.
+    candidates="pointwise": a candidate sees itself and the source; "listwise": the other candidates too.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ def candidate_loss_forward(
 ) -> tuple[Any, CandidateLossCache]:
     """One number from scores (B, C), where column 0 is the item that was taken and the others were not.
 
-    softmax: cross-entropy of column 0.  bce: column 0 is 1, the others are 0.  bpr: column 0 above each other.
+    softmax: cross-entropy of column 0.  bce: column 0 is 1, the rest 0.  bpr: column 0 above every other.
     squared: the error of column 0 as a prediction of `ratings` (B,), which have the mean removed.
     """
     B, C = scores.shape
@@ -161,18 +161,18 @@ def candidate_loss_backward(dloss: Any, cache: CandidateLossCache) -> Array:
 
 
 def shard_size(length: int, candidates: int, width: int, hidden: int) -> int:
-    """Examples per shard, so that the widest activation of a shard, (T + C) x hidden, stays near 1 MB in float32."""
+    """Examples per shard: its widest activation, (T + C) x hidden in float32, stays near 1 MB."""
     return max(1, 2**18 // ((length + candidates) * max(width, hidden)))
 
 
 class TransformerRecommender(Recommender):
     """The document's model: `TransformerRecommender(embedding_dim=64, num_heads=8, num_layers=2)`.
 
-    source       "history": the encoder reads the last `length` items; "user": it reads the user's embedding alone
-                 (then softmax runs over one key, and attention to the source does nothing)
-    candidates   "pointwise": scores do not depend on which other candidates are asked for; "listwise": they do
-    loss         "softmax", "bce", "bpr" over the item taken and `negatives` uniform items that the user has not
-                 met in training, or "squared" on ratings
+    source       "history": the encoder reads the last `length` items; "user": it reads the user's embedding
+                 alone (then softmax runs over one key, and attention to the source does nothing)
+    candidates   "pointwise": scores do not depend on which other candidates there are; "listwise": they do
+    loss         "softmax", "bce", "bpr" over the item taken and `negatives` uniform items that the user has
+                 not met in training, or "squared" on ratings
     num_layers   of the encoder, and as many of the decoder
     hidden       width of the feed-forward layers (None: 4 embedding_dim)
     dropout      in training only
@@ -197,21 +197,30 @@ class TransformerRecommender(Recommender):
         patience: int = 2,
         dtype: str = "float32",
     ) -> None:
-        _one_of("source", source, ("history", "user"))
-        _one_of("candidates", candidates, ("pointwise", "listwise"))
-        _one_of("loss", loss, LOSSES)
-        _one_of("dtype", dtype, ("float32", "float64"))
+        one_of("source", source, ("history", "user"))
+        one_of("candidates", candidates, ("pointwise", "listwise"))
+        one_of("loss", loss, LOSSES)
+        one_of("dtype", dtype, ("float32", "float64"))
         counts = {
-            "embedding_dim": embedding_dim, "num_heads": num_heads, "num_layers": num_layers, "length": length,
-            "batch_size": batch_size, "epochs": epochs, "patience": patience,
+            "embedding_dim": embedding_dim, "num_heads": num_heads, "num_layers": num_layers,
+            "length": length, "batch_size": batch_size, "epochs": epochs, "patience": patience,
         }  # fmt: skip
         for name, count in counts.items():
             if count < 1:
                 raise ValueError(f"{name} must be at least 1, got {count}")
         if negatives < 1 and loss != "squared":
             raise ValueError(f'negatives must be at least 1 with loss="{loss}", got {negatives}')
-        self._settings = {**counts, "source": source, "candidates": candidates, "loss": loss,
-                          "negatives": negatives, "hidden": hidden, "dropout": dropout, "lr": lr, "dtype": dtype}
+        self._settings = {
+            **counts,
+            "source": source,
+            "candidates": candidates,
+            "loss": loss,
+            "negatives": negatives,
+            "hidden": hidden,
+            "dropout": dropout,
+            "lr": lr,
+            "dtype": dtype,
+        }
         self.source, self.candidates, self.loss = source, candidates, loss
         self.embedding_dim, self.num_heads, self.num_layers = embedding_dim, num_heads, num_layers
         self.length, self.negatives, self.dropout = length if source == "history" else 1, negatives, dropout
@@ -250,7 +259,9 @@ class TransformerRecommender(Recommender):
         seen = train.matrix()
         usable = np.arange(len(examples))
         if self.loss != "squared":
-            usable = usable[seen.row_counts()[examples.users] < self.n_items]  # somebody who has all: no negatives
+            usable = usable[
+                seen.row_counts()[examples.users] < self.n_items
+            ]  # somebody who has all: no negatives
 
         def draw(rows: Array, generator: np.random.Generator) -> training.Batch:
             rows = usable[rows]
@@ -316,7 +327,9 @@ class TransformerRecommender(Recommender):
         users, items = (1, self.n_items) if listwise else (16, 128)
         for u in range(0, len(source), users):
             part = source[u : u + users]
-            part = part[:, min(np.argmax(part != 0, axis=1).min(), part.shape[1] - 1) :]  # padding of all rows
+            part = part[
+                :, min(np.argmax(part != 0, axis=1).min(), part.shape[1] - 1) :
+            ]  # padding of all rows
             for i in range(0, self.n_items, items):
                 c = np.broadcast_to(everything[i : i + items], (len(part), len(everything[i : i + items])))
                 scores[u : u + users, i : i + items] = self.network.forward(part, c)[0]
@@ -332,8 +345,3 @@ class TransformerRecommender(Recommender):
         self.mu = float(state["mu"])
         params = {name: array for name, array in state.items() if name != "mu"}
         self.network = self.build(np.random.default_rng(0)).with_params(params)
-
-
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")

@@ -137,9 +137,7 @@ class Decoder(Module):
         x, last = self.norm.forward(x) if self.norm else (x, None)
         return x, DecoderCache(caches, last)
 
-    def backward(
-        self, dy: Array, cache: DecoderCache
-    ) -> tuple[tuple[Array, Array], Grads]:
+    def backward(self, dy: Array, cache: DecoderCache) -> tuple[tuple[Array, Array], Grads]:
         dx, norm = self.norm.backward(dy, cache.last) if self.norm else (dy, {})
         dmemory: Array = np.zeros(0)
         of_blocks: list[Grads] = []

@@ -1,6 +1,6 @@
 """The position-wise feed-forward layer (Vaswani et al. 2017, section 3.3): one network for all places.
 
-    FFN(x) = a(x W₁ + b₁) W₂ + b₂,    a = ReLU or GELU
+FFN(x) = a(x W₁ + b₁) W₂ + b₂,    a = ReLU or GELU
 """
 
 from collections.abc import Callable

@@ -64,9 +64,7 @@ class MultiHeadAttention(Module):
         y, of_y = F.linear_forward(merge_heads(a), self.W_o, self.b_o)  # (..., Tq, D)
         return y, MultiHeadAttentionCache(of_q, of_k, of_v, of_attention, of_y)
 
-    def backward(
-        self, dy: Array, cache: MultiHeadAttentionCache
-    ) -> tuple[tuple[Array, Array, Array], Grads]:
+    def backward(self, dy: Array, cache: MultiHeadAttentionCache) -> tuple[tuple[Array, Array, Array], Grads]:
         da, dW_o, db_o = F.linear_backward(dy, cache.output)
         dq, dk, dv = F.attention_backward(split_heads(da, self.heads), cache.attention)
         dquery, dW_q, db_q = F.linear_backward(merge_heads(dq), cache.query)

@@ -1,7 +1,7 @@
 """The gradient check: is this backward function the derivative of that forward function?
 
-`check_gradient` collects the rows of the report: form and zeros from here, the numbers from derivative.py, the
-manners from conduct.py. They look at the pair from outside only, so they serve any pair in the idiom of
+`check_gradient` collects the rows of the report: form and zeros from here, the numbers from derivative.py,
+the manners from conduct.py. They look at the pair from outside only, so they serve any pair in the idiom of
 functional/, and module.py feeds whole networks through them.
 """
 
@@ -47,7 +47,8 @@ def check_gradient(
                them. Default: the floating arrays, save those named as data (mask, target, weight, ids, ...)
     zero       positions or names of arguments whose gradient is zero by mathematics
     names      names of the arguments for the report; default: the parameters of forward
-    tolerance  largest relative error allowed: max |J_backward − J| / max |J|, both over all arguments
+    tolerance  largest relative error allowed: max |J_backward − J| / max |J|, both over all arguments; up to
+               1e-7 it also stands for "exact", and the adjoint test allows 1e-11 where complex step is legal
     jacobian   False leaves out the full Jacobian: the cost no longer grows with the number of entries, and
                `Report.error` is the gap of the adjoint test in random directions
     method     where the full Jacobian comes from: "differences", or "complex" (complex step: for functions

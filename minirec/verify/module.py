@@ -53,7 +53,7 @@ def check_module(
     title = title or f"gradient of {type(module).__name__}"
     pair = as_pair(module, *inputs, wrt=wrt, options=options)
     zeros = _expand(zero, pair.names)
-    own = list(_names_and_state(module, inputs, pair, options or {}, rng))
+    own = list(_names_and_state(module, inputs, pair, options or {}))
     if not all(row.ok for row in own):
         return Report(title, tuple(own), zero=zeros)
     report = check_gradient(
@@ -93,7 +93,7 @@ def dense(gradient: Any) -> Any:
 
 
 def _names_and_state(
-    module: Any, inputs: Sequence[Any], pair: ModulePair, options: Mapping[str, Any], rng: Any
+    module: Any, inputs: Sequence[Any], pair: ModulePair, options: Mapping[str, Any]
 ) -> Iterator[Check]:
     """The rows that only a module can fail."""
     count = len(inputs)
@@ -119,9 +119,7 @@ def _names_and_state(
     if missing or detail:
         return
     first = fingerprint([_inputs(dinputs), [dense(grads[name]) for name in module.params()]])
-    moved = [
-        fresh_copy(v) * 1.001 if i in pair.wrt else fresh_copy(v) for i, v in enumerate(pair.args[:count])
-    ]
+    moved = [_other_values(v) for v in pair.args[:count]]
     live.forward(*moved, **{k: fresh_copy(v) for k, v in options.items()})  # must not disturb `cache`
     dinputs, grads = live.backward(dy if isinstance(y, np.ndarray) else dy[()], cache)
     second = fingerprint([_inputs(dinputs), [dense(grads[name]) for name in module.params()]])
@@ -129,6 +127,13 @@ def _names_and_state(
     place = first_change(before, fingerprint(live))
     traces += [] if place is None else [f"a call changes {place} of the module"]
     yield Check("no trace in the module", not traces, detail="; ".join(traces))
+
+
+def _other_values(value: Any) -> Any:
+    """An input of the same shape and range with other values."""
+    if not isinstance(value, np.ndarray):
+        return fresh_copy(value)
+    return value * 1.001 if value.dtype == np.float64 else np.flip(value).reshape(value.shape)
 
 
 def _inputs(dinputs: Any) -> list[Any]:

@@ -1,0 +1,444 @@
+"""Every figure of minirec, from plain arrays. matplotlib is imported here and nowhere else, inside functions.
+
+Each function returns a `matplotlib.figure.Figure` that belongs to nobody else: pyplot is not used, so no
+window opens, nothing has to be closed, and it works without a display. `save` writes it as SVG or PNG, the
+same bytes for the same figure. Colors can be told apart by color-blind readers, and markers and line styles
+repeat what the colors say, so that a gray print is enough.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Array = NDArray[Any]
+
+# Okabe & Ito 2008, without yellow, which is too light for thin lines and small dots on white
+COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)))
+SEQUENTIAL = "cividis_r"  # perceptually uniform, light = little, made for color-blind readers (Nuñez 2018)
+OTHER = "#9A9A9A"
+INK = "#333333"
+STYLE = {
+    "figure.dpi": 100,
+    "savefig.dpi": 160,
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so figures are the same on every machine
+    "font.size": 9.5,
+    "axes.titlesize": 10.5,
+    "axes.titlelocation": "left",
+    "axes.labelcolor": INK,
+    "axes.edgecolor": "#888888",
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "text.color": INK,
+    "axes.axisbelow": True,
+    "grid.color": "#E3E3E3",
+    "grid.linewidth": 0.8,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "svg.fonttype": "path",  # no font is needed where the figure is read
+    "svg.hashsalt": "minirec",  # the same ids in every run
+}
+
+
+def style() -> AbstractContextManager[None]:
+    """The one style, for a `with` block; what is drawn or saved inside it looks like the figures here."""
+    import matplotlib
+
+    context: AbstractContextManager[None] = matplotlib.rc_context(STYLE)
+    return context
+
+
+def save(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write `figure` as SVG or PNG, by the ending of `path`; the bytes hold no date and no version."""
+    ending = os.path.splitext(path)[1].lower()
+    if ending not in (".svg", ".png"):
+        raise ValueError(f"{os.fspath(path)!r}: a figure is saved as .svg or .png, got {ending!r}")
+    with style():
+        figure.savefig(path, metadata={"Date": None, "Creator": None} if ending == ".svg" else {"Software": None})
+
+
+def interaction_matrix(
+    matrix: Array | None = None,
+    *,
+    indptr: Array | None = None,
+    indices: Array | None = None,
+    n_items: int | None = None,
+    values: Array | None = None,
+    sort: bool = False,
+    user_labels: Sequence[str] | None = None,
+    item_labels: Sequence[str] | None = None,
+    value_label: str = "rating",
+    title: str | None = None,
+    cells: tuple[int, int] = (150, 240),
+) -> Figure:
+    """The interaction matrix: rows are users, columns are items.
+
+    matrix     dense (U, I), 0 or NaN = no interaction; or, in its place, compressed sparse rows: `indptr`
+               (U + 1,), `indices`, `n_items`, and `values` where interactions have one
+    sort       users and items with the most interactions first
+    cells      a matrix with more rows or columns than this is drawn in tiles, whose color is the share of
+               their cells that are filled; a smaller one cell by cell, colored by value
+    """
+    rows, columns, filled, shape = _entries(matrix, indptr, indices, n_items, values)
+    if sort:
+        rows, user_labels = _most_first(rows, shape[0], user_labels)
+        columns, item_labels = _most_first(columns, shape[1], item_labels)
+    with style():
+        tiled = shape[0] > cells[0] or shape[1] > cells[1]
+        figure = _figure(6.6, float(np.clip(5.4 * shape[0] / shape[1], 2.6, 5.4)) if not tiled else 4.2)
+        axes = figure.subplots()
+        extent = (-0.5, shape[1] - 0.5, shape[0] - 0.5, -0.5)
+        graded = len(filled) > 0 and filled.min() != filled.max()
+        if tiled:
+            image, label = _tiles(rows, columns, shape, cells), "share of cells filled"
+            norm = _root_norm(image)
+        else:
+            image, label, norm = np.full(shape, np.nan), value_label, None
+            image[rows, columns] = filled
+        drawn = axes.imshow(image, cmap=SEQUENTIAL, norm=norm, extent=extent, aspect="auto", interpolation="nearest")
+        if not tiled and not graded:
+            drawn.set(cmap=_one_color(), clim=(0, 1))
+        else:
+            figure.colorbar(drawn, ax=axes, label=label, shrink=0.75, pad=0.02)
+        order = ", most interactions first" if sort else ""
+        axes.set(xlabel=f"item{order} (I = {shape[1]})", ylabel=f"user{order} (U = {shape[0]})")
+        density = len(rows) / (shape[0] * shape[1])
+        axes.set_title(title or f"{len(rows)} interactions, {_percent(density)} of the matrix")
+        _name_ticks(axes, item_labels, user_labels)
+        if not tiled:
+            _cell_borders(axes, shape)
+    return figure
+
+
+def loss_curves(
+    losses: Mapping[str, Sequence[float] | Array],
+    validation: Mapping[str, Sequence[tuple[float, float]]] | None = None,
+    metric: str = "NDCG@10",
+    *,
+    xlabel: str = "epoch",
+    ylabel: str = "training loss",
+) -> Figure:
+    """Training loss by epoch, one line per name, and beside it the validation metric as (epoch, value) pairs.
+
+    A loss curve is a list of numbers, of epochs 1, 2, ..., or (n, 2) pairs (epoch, loss). A ring marks the
+    best validation value of each name, which is the epoch whose parameters are kept.
+    """
+    names = list(dict.fromkeys([*losses, *(validation or {})]))
+    looks = {name: _look(i) for i, name in enumerate(names)}
+    with style():
+        figure = _figure(7.6 if validation else 4.8, 3.3)
+        panels = figure.subplots(1, 2 if validation else 1, squeeze=False)[0]
+        for name, curve in losses.items():
+            _draw_curve(panels[0], _pairs(curve), name, looks[name])
+        panels[0].set(xlabel=xlabel, ylabel=ylabel)
+        if validation:
+            for name, points in validation.items():
+                pairs = _pairs(points)
+                if len(pairs) == 0:
+                    continue
+                _draw_curve(panels[1], pairs, name, looks[name])
+                best = pairs[np.nanargmax(pairs[:, 1])]
+                panels[1].plot(*best, "o", ms=11, mfc="none", mec=looks[name]["color"], mew=1.4)
+            panels[1].set(xlabel=xlabel, ylabel=f"validation {metric}")
+        for axes in panels:
+            axes.grid(axis="y")
+            axes.xaxis.get_major_locator().set_params(integer=True)
+        # the panel that has all names explains them
+        last = panels[-1] if validation and len(validation) == len(names) else panels[0]
+        if len(names) > 1 or validation:
+            last.legend(loc="best")
+    return figure
+
+
+def attention_weights(
+    weights: Array,
+    query_labels: Sequence[str] | None = None,
+    key_labels: Sequence[str] | None = None,
+    *,
+    head_titles: Sequence[str] | None = None,
+    title: str | None = None,
+    width: int = 26,
+) -> Figure:
+    """Attention weights (H, Tq, Tk) or (Tq, Tk): one panel per head on one color scale, a row per query.
+
+    Labels are cut to `width` characters. Weights are printed in the cells where there are few of them.
+    """
+    weights = np.asarray(weights)
+    if weights.ndim not in (2, 3) or weights.size == 0:
+        raise ValueError(f"weights must have shape (H, Tq, Tk) or (Tq, Tk), got {weights.shape}")
+    stack = weights[None] if weights.ndim == 2 else weights
+    H, Tq, Tk = stack.shape
+    across = min(H, 4)
+    down = -(-H // across)
+    cell = float(np.clip(4.6 / max(Tq, Tk), 0.16, 0.5))
+    queries = [_cut(label, width) for label in query_labels] if query_labels is not None else None
+    keys = [_cut(label, width) for label in key_labels] if key_labels is not None else None
+    margin_left = 0.075 * max(map(len, queries)) if queries else 0.5
+    margin_below = 0.06 * max(map(len, keys)) if keys else 0.5
+    with style():
+        figure = _figure(
+            margin_left + 0.9 + across * max(1.2, cell * Tk + 0.25),
+            margin_below + 0.5 + down * max(0.9, cell * Tq + 0.45),
+        )
+        panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).ravel()
+        top = float(stack.max()) or 1.0
+        for h, axes in enumerate(panels):
+            if h >= H:
+                axes.set_visible(False)
+                continue
+            image = axes.imshow(stack[h], cmap=SEQUENTIAL, vmin=0.0, vmax=top, interpolation="nearest")
+            if H > 1 or head_titles is not None:
+                axes.set_title(head_titles[h] if head_titles is not None else f"head {h + 1}")
+            _name_ticks(axes, keys, queries)
+            _cell_borders(axes, (Tq, Tk))
+            if max(Tq, Tk) <= 8 and H <= 2:
+                _print_numbers(axes, stack[h], top)
+            if h + across >= H:
+                axes.tick_params(labelbottom=True)
+        figure.colorbar(image, ax=list(panels[:H]), label="attention weight", shrink=0.8, pad=0.02)
+        figure.supxlabel("key (attended to)", fontsize=9.5)
+        figure.supylabel("query (attends)", fontsize=9.5)
+        if title:
+            figure.suptitle(title, x=0.02, ha="left", fontsize=11)
+    return figure
+
+
+def principal_axes(E: Array, n: int = 2) -> Array:
+    """(I, n) the rows of E (I, D), centered, on the n directions of largest variance (by SVD).
+
+    A direction is only given up to its sign: here its largest component is made positive.
+    """
+    E = np.asarray(E, dtype=np.float64)
+    if not 1 <= n <= min(E.shape):
+        raise ValueError(f"n = {n}: E {E.shape} has 1 to {min(E.shape)} principal axes")
+    centered = E - E.mean(axis=0)
+    _, _, directions = np.linalg.svd(centered, full_matrices=False)  # rows, largest first
+    largest = np.argmax(np.abs(directions), axis=1)
+    directions = directions * np.sign(directions[np.arange(len(directions)), largest])[:, None]
+    projected: Array = centered @ directions[:n].T
+    return projected
+
+
+def explained_variance(E: Array, n: int = 2) -> Array:
+    """(n,) the share of the variance of E (I, D) along each of its first n principal axes."""
+    E = np.asarray(E, dtype=np.float64)
+    squares = np.linalg.svd(E - E.mean(axis=0), compute_uv=False) ** 2
+    shares: Array = (squares / (squares.sum() or 1.0))[:n]
+    return shares
+
+
+def embedding_map(
+    points: Array,
+    categories: Sequence[Hashable],
+    labels: Mapping[int, str] | Sequence[str | None] | None = None,
+    *,
+    shares: Sequence[float] | Array | None = None,
+    title: str | None = None,
+) -> Figure:
+    """Items as dots at `points` (I, 2), colored by category, the most frequent first.
+
+    labels   {item index: text} or one text per item (None or "" for no label), written beside the dot; one
+             that would cover another is left out
+    shares   (2,) of `explained_variance`, shown at the axes
+    With more categories than colors, the least frequent ones become "other".
+    """
+    points = np.asarray(points)
+    if points.ndim != 2 or points.shape[1] != 2 or len(categories) != len(points):
+        raise ValueError(f"points must be (I, 2) with one category each, got {points.shape}, {len(categories)}")
+    counts: dict[Hashable, int] = {}
+    for category in categories:
+        counts[category] = counts.get(category, 0) + 1
+    ranked = sorted(counts, key=lambda c: (-counts[c], str(c)))
+    named = ranked if len(ranked) <= len(COLORS) else ranked[: len(COLORS) - 1]
+    size = float(np.clip(2600 / max(1, len(points)), 9, 46))
+    with style():
+        figure = _figure(6.6, 4.4)
+        axes = figure.subplots()
+        groups = [*((str(c), [c]) for c in named), *([("other", ranked[len(named) :])] if named != ranked else [])]
+        for i, (name, members) in enumerate(groups):
+            chosen = points[[category in members for category in categories]]
+            color = OTHER if name == "other" and named != ranked else COLORS[i]
+            axes.scatter(*chosen.T, s=size, c=color, marker=MARKERS[i], lw=0.4, edgecolors="white", label=name)
+        for axis, number in ((axes.xaxis, 0), (axes.yaxis, 1)):
+            share = "" if shares is None else f" ({_percent(float(shares[number]))} of the variance)"
+            axis.set_label_text(f"principal axis {number + 1}{share}")
+        axes.set_aspect("equal", adjustable="datalim")  # distances mean the same in both directions
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handletextpad=0.2)
+        if title:
+            axes.set_title(title)
+        if labels is not None:
+            pairs = labels.items() if isinstance(labels, Mapping) else enumerate(labels)
+            _write_labels(figure, axes, points, {i: text for i, text in pairs if text})
+    return figure
+
+
+def comparison(
+    results: Mapping[str, tuple[float, float, float]],
+    metric: str = "NDCG@10",
+    *,
+    note: str | None = "bars: 95 % bootstrap intervals over users",
+    reference: Mapping[str, float] | None = None,
+) -> Figure:
+    """One row per model, the first on top: a dot at the mean and a bar from low to high, {name: (mean, low, high)}.
+
+    reference   {name: value}, drawn as dashed vertical lines, as for chance or the best possible score
+    """
+    with style():
+        figure = _figure(6.2, 0.9 + 0.42 * len(results) + (0.2 if note else 0) + (0.2 if reference else 0))
+        axes = figure.subplots()
+        for row, (mean, low, high) in enumerate(results.values()):
+            axes.errorbar(
+                mean, row, xerr=[[mean - low], [high - mean]], fmt="o", color=COLORS[0], ms=6, capsize=3, lw=1.6
+            )
+            axes.annotate(f"{mean:.3f}", (mean, row), (0, 6), textcoords="offset points", ha="center", fontsize=8.5)
+        for i, (name, value) in enumerate((reference or {}).items()):
+            axes.axvline(value, color=OTHER, ls=DASHES[1 + i % 3], lw=1.2, zorder=0)
+            axes.annotate(
+                name, (value, 1), (0, 3), xycoords=("data", "axes fraction"), textcoords="offset points",
+                ha="center", va="bottom", fontsize=8.5, color="#666666",
+            )  # fmt: skip
+        axes.set(yticks=range(len(results)), yticklabels=list(results), ylim=(len(results) - 0.5, -0.6))
+        everything = [*(v for triple in results.values() for v in triple), *(reference or {}).values()]
+        if min(everything) >= 0:
+            axes.set_xlim(0, 1.06 * max(everything) or 1.0)  # from 0, so that lengths can be compared
+        axes.tick_params(axis="y", length=0)
+        axes.grid(axis="x")
+        axes.set_xlabel(metric + (f"\n{note}" if note else ""))
+    return figure
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _entries(
+    matrix: Array | None, indptr: Array | None, indices: Array | None, n_items: int | None, values: Array | None
+) -> tuple[Array, Array, Array, tuple[int, int]]:
+    """Rows, columns and values of the interactions, and (U, I)."""
+    if matrix is not None:
+        dense = np.asarray(matrix, dtype=np.float64)
+        if dense.ndim != 2 or 0 in dense.shape:
+            raise ValueError(f"matrix must be (U, I), got shape {dense.shape}")
+        rows, columns = np.nonzero(np.nan_to_num(dense))
+        return rows, columns, dense[rows, columns], (dense.shape[0], dense.shape[1])
+    if indptr is None or indices is None or n_items is None:
+        raise ValueError("give a dense matrix, or indptr, indices and n_items of compressed sparse rows")
+    rows = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+    filled = np.ones(len(rows)) if values is None else np.asarray(values, dtype=np.float64)
+    return rows, np.asarray(indices), filled, (len(indptr) - 1, n_items)
+
+
+def _most_first(index: Array, count: int, labels: Sequence[str] | None) -> tuple[Array, list[str] | None]:
+    """The new place of each index when the most frequent come first, and the labels in that order."""
+    order = np.argsort(-np.bincount(index, minlength=count), kind="stable")
+    place = np.argsort(order)
+    return place[index], None if labels is None else [labels[i] for i in order]
+
+
+def _tiles(rows: Array, columns: Array, shape: tuple[int, int], cells: tuple[int, int]) -> Array:
+    """The share of filled cells in each tile; tiles differ in size by at most one row and one column."""
+    down, across = min(shape[0], cells[0]), min(shape[1], cells[1])
+    tile_row, tile_column = rows * down // shape[0], columns * across // shape[1]
+    hits = np.bincount(tile_row * across + tile_column, minlength=down * across).reshape(down, across)
+    tall = np.bincount(np.arange(shape[0]) * down // shape[0])
+    wide = np.bincount(np.arange(shape[1]) * across // shape[1])
+    return hits / np.outer(tall, wide)
+
+
+def _root_norm(image: Array) -> Any:
+    from matplotlib.colors import PowerNorm
+
+    return PowerNorm(0.5, vmin=0.0, vmax=float(image.max()) or 1.0)  # sparse regions stay visible
+
+
+def _one_color() -> Any:
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap([COLORS[0]])
+
+
+def _name_ticks(axes: Axes, column_labels: Sequence[str] | None, row_labels: Sequence[str] | None) -> None:
+    if column_labels is not None:
+        slanted = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if len(max(column_labels, key=len)) > 2 else {}
+        axes.set_xticks(range(len(column_labels)), column_labels, fontsize=8.5, **slanted)
+    if row_labels is not None:
+        axes.set_yticks(range(len(row_labels)), row_labels, fontsize=8.5)
+    for axis, labels in ((axes.xaxis, column_labels), (axes.yaxis, row_labels)):
+        if labels is None:
+            axis.get_major_locator().set_params(integer=True)
+
+
+def _cell_borders(axes: Axes, shape: tuple[int, int]) -> None:
+    """Thin white lines between cells, where cells are large enough to be seen."""
+    if max(shape) > 60:
+        return
+    axes.set_xticks(np.arange(1, shape[1]) - 0.5, minor=True)
+    axes.set_yticks(np.arange(1, shape[0]) - 0.5, minor=True)
+    axes.grid(which="minor", color="white", lw=0.8)
+    axes.set_axisbelow(False)
+    axes.tick_params(which="minor", length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def _print_numbers(axes: Axes, values: Array, top: float) -> None:
+    for (row, column), value in np.ndenumerate(values):
+        color = "white" if value > 0.55 * top else INK
+        axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=8, color=color)
+
+
+def _look(i: int) -> dict[str, Any]:
+    return {"color": COLORS[i % len(COLORS)], "ls": DASHES[i % len(DASHES)], "marker": MARKERS[i % len(MARKERS)]}
+
+
+def _pairs(curve: Any) -> Array:
+    array = np.asarray(curve, dtype=np.float64)
+    if array.ndim == 1:
+        array = np.stack([np.arange(1, len(array) + 1), array], axis=1)
+    if array.ndim != 2 or array.shape[1] != 2:
+        raise ValueError(f"a curve is a list of numbers or of (epoch, value) pairs, got shape {array.shape}")
+    return array
+
+
+def _draw_curve(axes: Axes, pairs: Array, name: str, look: dict[str, Any]) -> None:
+    every = max(1, len(pairs) // 12)  # a few markers are enough to know the line again
+    axes.plot(*pairs.T, label=name, ms=4.5, markevery=every, **look)
+
+
+def _write_labels(figure: Figure, axes: Axes, points: Array, labels: dict[int, str]) -> None:
+    """Write each label to the right, left, above or below its dot, wherever it covers no other label."""
+    figure.draw_without_rendering()  # the layout is fixed now, so that sizes on the page are known
+    taken: list[Any] = []
+    for i, text in labels.items():
+        for dx, dy, ha, va in ((6, 0, "left", "center"), (-6, 0, "right", "center"), (0, 6, "center", "bottom"), (0, -6, "center", "top")):
+            note = axes.annotate(text, points[i], (dx, dy), textcoords="offset points", ha=ha, va=va, fontsize=8)
+            box = note.get_window_extent()
+            inside = axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1
+            if inside and not any(box.overlaps(other) for other in taken):
+                taken.append(box)
+                break
+            note.remove()
+
+
+def _cut(label: str, width: int) -> str:
+    return label if len(label) <= width else label[: width - 1].rstrip() + "…"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
