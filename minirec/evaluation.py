@@ -82,7 +82,7 @@ def evaluate(
     *,
     also_seen: Interactions | None = None,
     k: int = 10,
-    metrics: Sequence[str] = ("hit_rate", "ndcg", "mrr", "recall"),
+    metrics: Sequence[str] = ("hit_rate", "ndcg", "mrr"),
     block: int = 256,
     users: Sequence[int] | Array | None = None,
     negatives: int | None = None,

@@ -25,7 +25,7 @@ class Placement(NamedTuple):
     """Where R relevant items stand: each rank is uniform on better + 1 .. better + tied."""
 
     better: Array  # (R,) candidates with a higher score
-    tied: Array  # (R,) candidates with the same score, the item itself included
+    tied: Array  # (R,) items with the same score, the item itself included
     candidates: int  # n; an item that is not a candidate has better = n, so its rank is beyond any cut-off
 
 
@@ -46,7 +46,6 @@ def placement(scores: Array, relevant: Sequence[int] | Array) -> Placement:
     left = ordered.searchsorted(scores[relevant], "left")
     right = ordered.searchsorted(scores[relevant], "right")
     better, tied = len(scores) - right, right - left
-    tied[scores[relevant] == -np.inf] = 1
     return Placement(better, tied, len(scores) - int(ordered.searchsorted(-np.inf, "right")))
 
 
@@ -234,7 +233,7 @@ def _first_hit(place: Placement, limit: int) -> tuple[int, Array, Array]:
     b = int(place.better.min())
     t = int(place.tied[place.better.argmin()])
     r = int((place.better == b).sum())
-    left = t - np.arange(max(0, min(t - r + 1, limit - b)))  # candidates of the block not yet placed
+    left = t - np.arange(max(0, min(t, limit - b)))  # candidates of the block not yet placed
     hazard = r / left
     return b, np.concatenate([[1.0], np.cumprod((left - r) / left)]), hazard
 

@@ -3,7 +3,8 @@
 Each function returns a `matplotlib.figure.Figure` that belongs to nobody else: pyplot is not used, so no
 window opens, nothing has to be closed, and it works without a display. `save` writes it as SVG or PNG, the
 same bytes for the same figure. Colors can be told apart by color-blind readers, and markers and line styles
-repeat what the colors say, so that a gray print is enough.
+repeat what the colors say, so that a gray print is enough. (The file is long because nothing else may import
+matplotlib.)
 """
 
 from __future__ import annotations
@@ -26,10 +27,16 @@ Array = NDArray[Any]
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)))
-SEQUENTIAL = "cividis_r"  # perceptually uniform, light = little, made for color-blind readers (Nuñez 2018)
-OTHER = "#9A9A9A"
+# From white to dark blue in even steps of CIE lightness, 100 to 18: equal differences look equal, and nothing
+# is white as the paper is
+BLUES = (
+    *("#FFFFFF", "#D1EBFE", "#A0D7FF", "#74C2F8", "#4CABEC", "#2195DC"),
+    *("#017FC5", "#0769A9", "#02538E", "#023F72", "#062C56"),
+)
+OTHER = "#8A8A8A"
+_PIXELS: dict[str, Any] = {"aspect": "auto", "interpolation": "nearest"}  # a cell is a sharp rectangle
 INK = "#333333"
-STYLE = {
+STYLE: dict[Any, Any] = {
     "figure.dpi": 100,
     "savefig.dpi": 160,
     "font.family": "DejaVu Sans",  # comes with matplotlib, so figures are the same on every machine
@@ -67,8 +74,10 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     ending = os.path.splitext(path)[1].lower()
     if ending not in (".svg", ".png"):
         raise ValueError(f"{os.fspath(path)!r}: a figure is saved as .svg or .png, got {ending!r}")
+    metadata = {"Date": None, "Creator": None} if ending == ".svg" else {"Software": None}
     with style():
-        figure.savefig(path, metadata={"Date": None, "Creator": None} if ending == ".svg" else {"Software": None})
+        _settle(figure)
+        figure.savefig(path, metadata=metadata)
 
 
 def interaction_matrix(
@@ -81,11 +90,13 @@ def interaction_matrix(
     sort: bool = False,
     user_labels: Sequence[str] | None = None,
     item_labels: Sequence[str] | None = None,
+    user_word: str = "user",
+    item_word: str = "item",
     value_label: str = "rating",
     title: str | None = None,
     cells: tuple[int, int] = (150, 240),
 ) -> Figure:
-    """The interaction matrix: rows are users, columns are items.
+    """The interaction matrix: rows are users, columns are items, white is no interaction.
 
     matrix     dense (U, I), 0 or NaN = no interaction; or, in its place, compressed sparse rows: `indptr`
                (U + 1,), `indices`, `n_items`, and `values` where interactions have one
@@ -97,30 +108,21 @@ def interaction_matrix(
     if sort:
         rows, user_labels = _most_first(rows, shape[0], user_labels)
         columns, item_labels = _most_first(columns, shape[1], item_labels)
+    tiled = shape[0] > cells[0] or shape[1] > cells[1]
     with style():
-        tiled = shape[0] > cells[0] or shape[1] > cells[1]
-        figure = _figure(6.6, float(np.clip(5.4 * shape[0] / shape[1], 2.6, 5.4)) if not tiled else 4.2)
+        figure = _figure(6.6, 4.2 if tiled else float(np.clip(5.6 * shape[0] / shape[1], 2.6, 4.8)))
         axes = figure.subplots()
-        extent = (-0.5, shape[1] - 0.5, shape[0] - 0.5, -0.5)
-        graded = len(filled) > 0 and filled.min() != filled.max()
         if tiled:
-            image, label = _tiles(rows, columns, shape, cells), "share of cells filled"
-            norm = _root_norm(image)
+            _draw_tiles(figure, axes, _tiles(rows, columns, shape, cells), shape)
         else:
-            image, label, norm = np.full(shape, np.nan), value_label, None
+            image = np.full(shape, np.nan)
             image[rows, columns] = filled
-        drawn = axes.imshow(image, cmap=SEQUENTIAL, norm=norm, extent=extent, aspect="auto", interpolation="nearest")
-        if not tiled and not graded:
-            drawn.set(cmap=_one_color(), clim=(0, 1))
-        else:
-            figure.colorbar(drawn, ax=axes, label=label, shrink=0.75, pad=0.02)
+            _draw_cells(figure, axes, image, filled, value_label)
         order = ", most interactions first" if sort else ""
-        axes.set(xlabel=f"item{order} (I = {shape[1]})", ylabel=f"user{order} (U = {shape[0]})")
-        density = len(rows) / (shape[0] * shape[1])
-        axes.set_title(title or f"{len(rows)} interactions, {_percent(density)} of the matrix")
+        axes.set(xlabel=f"{item_word}{order} (I = {shape[1]})", ylabel=f"{user_word}{order} (U = {shape[0]})")
+        share = _percent(len(rows) / (shape[0] * shape[1]))
+        axes.set_title(title or f"{len(rows)} interactions, {share} of the matrix")
         _name_ticks(axes, item_labels, user_labels)
-        if not tiled:
-            _cell_borders(axes, shape)
     return figure
 
 
@@ -134,33 +136,47 @@ def loss_curves(
 ) -> Figure:
     """Training loss by epoch, one line per name, and beside it the validation metric as (epoch, value) pairs.
 
-    A loss curve is a list of numbers, of epochs 1, 2, ..., or (n, 2) pairs (epoch, loss). A ring marks the
-    best validation value of each name, which is the epoch whose parameters are kept.
+    A loss curve is a list of numbers, of epochs 1, 2, ..., or (n, 2) pairs (epoch, loss). Losses of very
+    different size, as different losses have, get a panel each. A ring marks the best validation value of each
+    name, which is the epoch whose parameters are kept.
     """
+    if not losses:
+        raise ValueError("loss curves need at least one loss")
     names = list(dict.fromkeys([*losses, *(validation or {})]))
     looks = {name: _look(i) for i, name in enumerate(names)}
     with style():
-        figure = _figure(7.6 if validation else 4.8, 3.3)
-        panels = figure.subplots(1, 2 if validation else 1, squeeze=False)[0]
-        for name, curve in losses.items():
-            _draw_curve(panels[0], _pairs(curve), name, looks[name])
-        panels[0].set(xlabel=xlabel, ylabel=ylabel)
+        medians = [float(np.median(_pairs(curve)[:, 1])) for curve in losses.values()]
+        apart = len(medians) > 1 and max(medians) > 4 * min(medians)
+        figure = _figure(7.6 if validation else 4.8, 3.3 if not apart else 1.0 + 1.25 * len(losses))
+        grid = figure.add_gridspec(len(losses) if apart else 1, 2 if validation else 1)
+        left: list[Axes] = []
+        for i, (name, curve) in enumerate(losses.items()):
+            if apart or not left:
+                left.append(figure.add_subplot(grid[i, 0], sharex=left[0] if left else None))
+            _draw_curve(left[-1], _pairs(curve), name, looks[name])
+            left[-1].set_ylabel(ylabel)
+            if apart:
+                left[-1].set_title(name)
+                left[-1].tick_params(labelbottom=i == len(losses) - 1)
+        panels = list(left)
         if validation:
-            for name, points in validation.items():
-                pairs = _pairs(points)
-                if len(pairs) == 0:
-                    continue
-                _draw_curve(panels[1], pairs, name, looks[name])
+            panels.append(figure.add_subplot(grid[:, 1]))
+            panels[-1].set_ylabel(f"validation {metric}")
+        for name, points in (validation or {}).items():
+            pairs = _pairs(points)
+            if len(pairs):
+                _draw_curve(panels[-1], pairs, name, looks[name])
                 best = pairs[np.nanargmax(pairs[:, 1])]
-                panels[1].plot(*best, "o", ms=11, mfc="none", mec=looks[name]["color"], mew=1.4)
-            panels[1].set(xlabel=xlabel, ylabel=f"validation {metric}")
+                panels[-1].plot(*best, "o", ms=11, mfc="none", mec=looks[name]["color"], mew=1.4)
         for axes in panels:
             axes.grid(axis="y")
-            axes.xaxis.get_major_locator().set_params(integer=True)
-        # the panel that has all names explains them
-        last = panels[-1] if validation and len(validation) == len(names) else panels[0]
-        if len(names) > 1 or validation:
-            last.legend(loc="best")
+            _whole_numbers(axes.xaxis)
+        for axes in (left[-1], panels[-1]):
+            axes.set_xlabel(xlabel)
+        # the panel that has the most names explains them
+        axes = max(panels, key=lambda panel: len(panel.get_legend_handles_labels()[1]))
+        if len(names) > 1:
+            axes.legend(loc="best")
     return figure
 
 
@@ -175,43 +191,49 @@ def attention_weights(
 ) -> Figure:
     """Attention weights (H, Tq, Tk) or (Tq, Tk): one panel per head on one color scale, a row per query.
 
-    Labels are cut to `width` characters. Weights are printed in the cells where there are few of them.
+    With one query and several heads there is one panel with a row per head. Labels are cut to `width`
+    characters. Weights are printed in the cells where there are few of them.
     """
     weights = np.asarray(weights)
     if weights.ndim not in (2, 3) or weights.size == 0:
         raise ValueError(f"weights must have shape (H, Tq, Tk) or (Tq, Tk), got {weights.shape}")
     stack = weights[None] if weights.ndim == 2 else weights
+    queries = None if query_labels is None else [_cut(label, width) for label in query_labels]
+    keys = None if key_labels is None else [_cut(label, width) for label in key_labels]
+    rows_are = "query (attends)"
+    titles = list(head_titles or (f"head {h + 1}" for h in range(len(stack))))
+    if len(stack) > 1 and stack.shape[1] == 1:
+        rows_are = "head" if queries is None else f"head (query: {queries[0]})"
+        queries, stack = titles, stack.swapaxes(0, 1)
     H, Tq, Tk = stack.shape
-    across = min(H, 4)
-    down = -(-H // across)
-    cell = float(np.clip(4.6 / max(Tq, Tk), 0.16, 0.5))
-    queries = [_cut(label, width) for label in query_labels] if query_labels is not None else None
-    keys = [_cut(label, width) for label in key_labels] if key_labels is not None else None
-    margin_left = 0.075 * max(map(len, queries)) if queries else 0.5
-    margin_below = 0.06 * max(map(len, keys)) if keys else 0.5
+    across = min(H, 2)
+    cell = float(np.clip((5.4 if H == 1 else 3.0) / max(Tq, Tk), 0.05, 0.46))
+    left = 0.5 + (0.075 * max(map(len, queries)) if queries else 0.2)
+    below = 0.5 + (0.055 * max(map(len, keys)) if keys else 0.1)
     with style():
         figure = _figure(
-            margin_left + 0.9 + across * max(1.2, cell * Tk + 0.25),
-            margin_below + 0.5 + down * max(0.9, cell * Tq + 0.45),
+            left + 0.9 + across * max(1.5, cell * Tk + 0.1),
+            below + (0.3 if title else 0) + -(-H // across) * max(0.8, cell * Tq + 0.3),
         )
-        panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).ravel()
+        panels = figure.subplots(-(-H // across), across, sharex=True, sharey=True, squeeze=False).ravel()
         top = float(stack.max()) or 1.0
-        for h, axes in enumerate(panels):
-            if h >= H:
-                axes.set_visible(False)
-                continue
-            image = axes.imshow(stack[h], cmap=SEQUENTIAL, vmin=0.0, vmax=top, interpolation="nearest")
-            if H > 1 or head_titles is not None:
-                axes.set_title(head_titles[h] if head_titles is not None else f"head {h + 1}")
+        for h, axes in enumerate(panels[:H]):
+            image = axes.imshow(stack[h], cmap=_blues(), clim=(0.0, top), **_PIXELS)
+            if H > 1:
+                axes.set_title(titles[h])
             _name_ticks(axes, keys, queries)
             _cell_borders(axes, (Tq, Tk))
-            if max(Tq, Tk) <= 8 and H <= 2:
-                _print_numbers(axes, stack[h], top)
-            if h + across >= H:
-                axes.tick_params(labelbottom=True)
-        figure.colorbar(image, ax=list(panels[:H]), label="attention weight", shrink=0.8, pad=0.02)
-        figure.supxlabel("key (attended to)", fontsize=9.5)
-        figure.supylabel("query (attends)", fontsize=9.5)
+            if max(Tq, Tk) <= 12 and H == 1:
+                _print_numbers(axes, stack[h], top, "{:.2f}")
+            axes.tick_params(labelbottom=h + across >= H)
+        for axes in panels[H:]:
+            axes.set_visible(False)
+        figure.colorbar(image, ax=list(panels[:H]), label="attention weight", shrink=0.9, pad=0.02)
+        if H == 1:
+            panels[0].set(xlabel="key (attended to)", ylabel=rows_are)
+        else:
+            figure.supxlabel("key (attended to)", fontsize=9.5)
+            figure.supylabel(rows_are, fontsize=9.5)
         if title:
             figure.suptitle(title, x=0.02, ha="left", fontsize=11)
     return figure
@@ -258,26 +280,28 @@ def embedding_map(
     """
     points = np.asarray(points)
     if points.ndim != 2 or points.shape[1] != 2 or len(categories) != len(points):
-        raise ValueError(f"points must be (I, 2) with one category each, got {points.shape}, {len(categories)}")
+        got = f"{points.shape} and {len(categories)} categories"
+        raise ValueError(f"points must be (I, 2) with one category each, got {got}")
     counts: dict[Hashable, int] = {}
     for category in categories:
         counts[category] = counts.get(category, 0) + 1
     ranked = sorted(counts, key=lambda c: (-counts[c], str(c)))
     named = ranked if len(ranked) <= len(COLORS) else ranked[: len(COLORS) - 1]
-    size = float(np.clip(2600 / max(1, len(points)), 9, 46))
+    size = float(np.clip(7500 / max(1, len(points)), 9, 46))
     with style():
         figure = _figure(6.6, 4.4)
         axes = figure.subplots()
-        groups = [*((str(c), [c]) for c in named), *([("other", ranked[len(named) :])] if named != ranked else [])]
-        for i, (name, members) in enumerate(groups):
-            chosen = points[[category in members for category in categories]]
-            color = OTHER if name == "other" and named != ranked else COLORS[i]
-            axes.scatter(*chosen.T, s=size, c=color, marker=MARKERS[i], lw=0.4, edgecolors="white", label=name)
+        groups = [(str(c), [c], COLORS[i], MARKERS[i]) for i, c in enumerate(named)]
+        if len(named) < len(ranked):
+            groups.append(("other", ranked[len(named) :], OTHER, MARKERS[-1]))
+        for name, members, color, marker in groups:
+            x, y = points[[category in members for category in categories]].T
+            axes.scatter(x, y, s=size, c=color, marker=marker, lw=0.4, edgecolors="white", label=name)
         for axis, number in ((axes.xaxis, 0), (axes.yaxis, 1)):
             share = "" if shares is None else f" ({_percent(float(shares[number]))} of the variance)"
             axis.set_label_text(f"principal axis {number + 1}{share}")
         axes.set_aspect("equal", adjustable="datalim")  # distances mean the same in both directions
-        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handletextpad=0.2)
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handletextpad=0.2, markerscale=1.3)
         if title:
             axes.set_title(title)
         if labels is not None:
@@ -293,28 +317,29 @@ def comparison(
     note: str | None = "bars: 95 % bootstrap intervals over users",
     reference: Mapping[str, float] | None = None,
 ) -> Figure:
-    """One row per model, the first on top: a dot at the mean and a bar from low to high, {name: (mean, low, high)}.
+    """{name: (mean, low, high)}, one row per model, the first on top: a dot with a bar from low to high.
 
     reference   {name: value}, drawn as dashed vertical lines, as for chance or the best possible score
     """
+    if not results:
+        raise ValueError("a comparison needs at least one result")
+    reference = reference or {}
     with style():
-        figure = _figure(6.2, 0.9 + 0.42 * len(results) + (0.2 if note else 0) + (0.2 if reference else 0))
+        figure = _figure(6.2, 0.8 + 0.42 * len(results) + (0.2 if note else 0) + (0.2 if reference else 0))
         axes = figure.subplots()
+        place: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "fontsize": 8.5}
+        above_axes: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "color": "#666666", **place}
         for row, (mean, low, high) in enumerate(results.values()):
-            axes.errorbar(
-                mean, row, xerr=[[mean - low], [high - mean]], fmt="o", color=COLORS[0], ms=6, capsize=3, lw=1.6
-            )
-            axes.annotate(f"{mean:.3f}", (mean, row), (0, 6), textcoords="offset points", ha="center", fontsize=8.5)
-        for i, (name, value) in enumerate((reference or {}).items()):
-            axes.axvline(value, color=OTHER, ls=DASHES[1 + i % 3], lw=1.2, zorder=0)
-            axes.annotate(
-                name, (value, 1), (0, 3), xycoords=("data", "axes fraction"), textcoords="offset points",
-                ha="center", va="bottom", fontsize=8.5, color="#666666",
-            )  # fmt: skip
-        axes.set(yticks=range(len(results)), yticklabels=list(results), ylim=(len(results) - 0.5, -0.6))
-        everything = [*(v for triple in results.values() for v in triple), *(reference or {}).values()]
+            bar = [[mean - low], [high - mean]]
+            axes.errorbar(mean, row, xerr=bar, fmt="o", color=COLORS[0], ms=6, capsize=3, lw=1.6)
+            axes.annotate(f"{mean:.3g}", (mean, row), (0, 6), **place)
+        for i, (name, value) in enumerate(reference.items()):
+            axes.axvline(value, color=OTHER, ls=DASHES[1 + i % 3], lw=1.4, zorder=1)
+            axes.annotate(name, (value, 1), (0, 3), **above_axes)
+        axes.set(yticks=range(len(results)), yticklabels=list(results), ylim=(len(results) - 0.5, -0.7))
+        everything = [*(v for triple in results.values() for v in triple), *reference.values()]
         if min(everything) >= 0:
-            axes.set_xlim(0, 1.06 * max(everything) or 1.0)  # from 0, so that lengths can be compared
+            axes.set_xlim(0, 1.08 * max(everything) or 1.0)  # from 0, so that lengths can be compared
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x")
         axes.set_xlabel(metric + (f"\n{note}" if note else ""))
@@ -327,8 +352,20 @@ def _figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
+def _settle(figure: Figure) -> None:
+    """Lay the figure out and keep that: a second pass moves everything a little, and the bytes differ."""
+    if figure.get_layout_engine() is not None:
+        for _ in range(2):  # the first pass can change the ticks, and so the space that their labels need
+            figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+
+
 def _entries(
-    matrix: Array | None, indptr: Array | None, indices: Array | None, n_items: int | None, values: Array | None
+    matrix: Array | None,
+    indptr: Array | None,
+    indices: Array | None,
+    n_items: int | None,
+    values: Array | None,
 ) -> tuple[Array, Array, Array, tuple[int, int]]:
     """Rows, columns and values of the interactions, and (U, I)."""
     if matrix is not None:
@@ -361,50 +398,86 @@ def _tiles(rows: Array, columns: Array, shape: tuple[int, int], cells: tuple[int
     return hits / np.outer(tall, wide)
 
 
-def _root_norm(image: Array) -> Any:
+def _draw_tiles(figure: Figure, axes: Axes, image: Array, shape: tuple[int, int]) -> None:
     from matplotlib.colors import PowerNorm
 
-    return PowerNorm(0.5, vmin=0.0, vmax=float(image.max()) or 1.0)  # sparse regions stay visible
+    drawn = axes.imshow(
+        image,
+        cmap=_blues(),
+        norm=PowerNorm(0.5, vmin=0.0, vmax=float(image.max()) or 1.0),  # sparse regions stay visible
+        extent=(-0.5, shape[1] - 0.5, shape[0] - 0.5, -0.5),
+        **_PIXELS,
+    )
+    figure.colorbar(drawn, ax=axes, label="share of cells filled", shrink=0.8, pad=0.02)
 
 
-def _one_color() -> Any:
+def _draw_cells(figure: Figure, axes: Axes, image: Array, filled: Array, label: str) -> None:
     from matplotlib.colors import ListedColormap
 
-    return ListedColormap([COLORS[0]])
+    low, high = (float(filled.min()), float(filled.max())) if len(filled) else (0.0, 1.0)
+    drawn = axes.imshow(image, **_PIXELS)
+    if low == high:
+        drawn.set(cmap=ListedColormap([COLORS[0]]))
+    else:
+        drawn.set(cmap=_blues(0.18), clim=(low, high))  # the lowest value must differ from a missing one
+        levels = np.unique(filled)
+        ticks = levels if len(levels) <= 10 else None
+        figure.colorbar(drawn, ax=axes, label=label, shrink=0.8, pad=0.02, ticks=ticks)
+        if max(image.shape) <= 12:
+            _print_numbers(axes, image, high, "{:g}")
+    _cell_borders(axes, image.shape)
+
+
+def _blues(start: float = 0.0) -> Any:
+    """The sequential color map, from the share `start` of its range on."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    whole = LinearSegmentedColormap.from_list("blues", BLUES)
+    return LinearSegmentedColormap.from_list("blues", whole(np.linspace(start, 1.0, 256)))
 
 
 def _name_ticks(axes: Axes, column_labels: Sequence[str] | None, row_labels: Sequence[str] | None) -> None:
-    if column_labels is not None:
-        slanted = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if len(max(column_labels, key=len)) > 2 else {}
+    if column_labels is None:
+        _whole_numbers(axes.xaxis)
+    elif len(column_labels) * max(map(len, column_labels)) <= 60:  # they fit beside each other
+        axes.set_xticks(range(len(column_labels)), column_labels, fontsize=8.5)
+    else:
+        slanted: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
         axes.set_xticks(range(len(column_labels)), column_labels, fontsize=8.5, **slanted)
-    if row_labels is not None:
+    if row_labels is None:
+        _whole_numbers(axes.yaxis)
+    else:
         axes.set_yticks(range(len(row_labels)), row_labels, fontsize=8.5)
-    for axis, labels in ((axes.xaxis, column_labels), (axes.yaxis, row_labels)):
-        if labels is None:
-            axis.get_major_locator().set_params(integer=True)
+
+
+def _whole_numbers(axis: Any) -> None:
+    axis.get_major_locator().set_params(integer=True)
 
 
 def _cell_borders(axes: Axes, shape: tuple[int, int]) -> None:
     """Thin white lines between cells, where cells are large enough to be seen."""
-    if max(shape) > 60:
+    for spine in axes.spines.values():
+        spine.set_color("#BBBBBB")
+        spine.set_visible(True)
+    if max(shape) > 40:
         return
     axes.set_xticks(np.arange(1, shape[1]) - 0.5, minor=True)
     axes.set_yticks(np.arange(1, shape[0]) - 0.5, minor=True)
-    axes.grid(which="minor", color="white", lw=0.8)
+    axes.grid(which="minor", color="#E3E3E3", lw=0.8)
     axes.set_axisbelow(False)
     axes.tick_params(which="minor", length=0)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
 
 
-def _print_numbers(axes: Axes, values: Array, top: float) -> None:
+def _print_numbers(axes: Axes, values: Array, top: float, form: str) -> None:
     for (row, column), value in np.ndenumerate(values):
-        color = "white" if value > 0.55 * top else INK
-        axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=8, color=color)
+        if not np.isnan(value):
+            color = "white" if value > 0.55 * top else INK
+            axes.text(column, row, form.format(value), ha="center", va="center", fontsize=8, color=color)
 
 
 def _look(i: int) -> dict[str, Any]:
-    return {"color": COLORS[i % len(COLORS)], "ls": DASHES[i % len(DASHES)], "marker": MARKERS[i % len(MARKERS)]}
+    color, dash, marker = (looks[i % len(looks)] for looks in (COLORS, DASHES, MARKERS))
+    return {"color": color, "ls": dash, "marker": marker}
 
 
 def _pairs(curve: Any) -> Array:
@@ -423,11 +496,16 @@ def _draw_curve(axes: Axes, pairs: Array, name: str, look: dict[str, Any]) -> No
 
 def _write_labels(figure: Figure, axes: Axes, points: Array, labels: dict[int, str]) -> None:
     """Write each label to the right, left, above or below its dot, wherever it covers no other label."""
-    figure.draw_without_rendering()  # the layout is fixed now, so that sizes on the page are known
+    from matplotlib.patheffects import withStroke
+
+    sides = ((6, 0, "left", "center"), (-6, 0, "right", "center"), (0, 6, "center", "bottom"))
+    _settle(figure)  # so that sizes on the page are known
     taken: list[Any] = []
     for i, text in labels.items():
-        for dx, dy, ha, va in ((6, 0, "left", "center"), (-6, 0, "right", "center"), (0, 6, "center", "bottom"), (0, -6, "center", "top")):
-            note = axes.annotate(text, points[i], (dx, dy), textcoords="offset points", ha=ha, va=va, fontsize=8)
+        for dx, dy, ha, va in (*sides, (0, -6, "center", "top")):
+            place: dict[str, Any] = {"textcoords": "offset points", "ha": ha, "va": va}
+            note = axes.annotate(text, tuple(points[i]), (dx, dy), fontsize=8, **place)
+            note.set_path_effects([withStroke(linewidth=2.2, foreground="white")])  # readable over dots
             box = note.get_window_extent()
             inside = axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1
             if inside and not any(box.overlaps(other) for other in taken):

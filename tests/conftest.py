@@ -1,4 +1,4 @@
-"""Hypothesis profiles. HYPOTHESIS_PROFILE names one; otherwise `ci` where the variable CI is set, else `dev`."""
+"""Hypothesis profiles. HYPOTHESIS_PROFILE names one; without it, `ci` where CI is set, else `dev`."""
 
 import os
 

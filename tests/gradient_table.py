@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from minirec import functional as F
+from minirec import nn
 from minirec.verify import Report, as_pair, check_dtype, check_gradient, check_module
 
 Rng = np.random.Generator
@@ -77,6 +78,16 @@ def module(
     return Row(label.split()[0], " ".join(label.split()[1:]), gradient, dtype)
 
 
+def n(rng: Rng, *shape: int) -> np.ndarray:
+    """Normally distributed numbers."""
+    return rng.standard_normal(shape)
+
+
+def new_rng() -> Rng:
+    """The generator of dropout: the same entries each time."""
+    return np.random.default_rng(1)
+
+
 def away_from_zero(x: np.ndarray) -> np.ndarray:
     """x moved to |x| ≥ 0.1: no difference steps over the kink at 0."""
     return x + np.where(x >= 0, 0.1, -0.1)
@@ -100,90 +111,173 @@ def weights(rng: Rng, *shape: int) -> np.ndarray:
 REPEATED = np.array([[4, 0, 4], [4, 2, 0]])  # rows 1 and 3 of 5 are never read
 
 FUNCTIONS = [
-    function("linear", "two axes", lambda r: (r.normal(size=(5, 3)), r.normal(size=(3, 7)), r.normal(size=7))),
-    function("linear", "four axes", lambda r: (r.normal(size=(2, 3, 5, 7)), r.normal(size=(7, 11)), r.normal(size=11))),
-    function("linear", "one axis", lambda r: (r.normal(size=3), r.normal(size=(3, 5)), r.normal(size=5))),
-    function("relu", "both sides of the kink", lambda r: (away_from_zero(r.normal(size=(3, 5, 7))),)),
-    function("gelu", "near 0 and in both tails", lambda r: (r.normal(size=(3, 5, 7)) * 2,)),
-    function("sigmoid", "near 0 and in both tails", lambda r: (r.normal(size=(3, 5, 7)) * 3,)),
-    function("softmax", "two axes", lambda r: (r.normal(size=(3, 5)),)),
-    function("softmax", "one axis, large values", lambda r: (r.normal(size=7) + 1e3,)),
-    function("softmax", "mask, one row all masked", lambda r: (r.normal(size=(2, 3, 5)), ragged(r, 2, 3, 5))),
-    function("softmax", "broadcast mask", lambda r: (r.normal(size=(2, 3, 5)), ragged(r, 3, 5))),
-    function("softmax", "one entry", lambda r: (r.normal(size=(3, 1)),), zero=["x"]),
-    function("log_softmax", "two axes", lambda r: (r.normal(size=(3, 5)),)),
-    function("log_softmax", "three axes", lambda r: (r.normal(size=(2, 3, 7)) * 3,)),
+    function("linear", "two axes", lambda r: (n(r, 5, 3), n(r, 3, 7), n(r, 7))),
+    function("linear", "four axes", lambda r: (n(r, 2, 3, 5, 7), n(r, 7, 11), n(r, 11))),
+    function("linear", "one axis", lambda r: (n(r, 3), n(r, 3, 5), n(r, 5))),
+    function("relu", "both sides of the kink", lambda r: (away_from_zero(n(r, 3, 5, 7)),)),
+    function("gelu", "near 0 and in both tails", lambda r: (n(r, 3, 5, 7) * 2,)),
+    function("sigmoid", "near 0 and in both tails", lambda r: (n(r, 3, 5, 7) * 3,)),
+    function("softmax", "two axes", lambda r: (n(r, 3, 5),)),
+    function("softmax", "one axis, large values", lambda r: (n(r, 7) + 1e3,)),
+    function("softmax", "mask, one row all masked", lambda r: (n(r, 2, 3, 5), ragged(r, 2, 3, 5))),
+    function("softmax", "broadcast mask", lambda r: (n(r, 2, 3, 5), ragged(r, 3, 5))),
+    function("softmax", "one entry", lambda r: (n(r, 3, 1),), zero=["x"]),
+    function("log_softmax", "two axes", lambda r: (n(r, 3, 5),)),
+    function("log_softmax", "three axes", lambda r: (n(r, 2, 3, 7) * 3,)),
     function(
         "attention", "three axes",
-        lambda r: (r.normal(size=(2, 3, 5)), r.normal(size=(2, 7, 5)), r.normal(size=(2, 7, 11))),
+        lambda r: (n(r, 2, 3, 5), n(r, 2, 7, 5), n(r, 2, 7, 11)),
     ),
     function(
         "attention", "mask, one query sees nothing",
-        lambda r: (r.normal(size=(2, 3, 5)), r.normal(size=(2, 7, 5)), r.normal(size=(2, 7, 2)), ragged(r, 2, 3, 7)),
+        lambda r: (n(r, 2, 3, 5), n(r, 2, 7, 5), n(r, 2, 7, 2), ragged(r, 2, 3, 7)),
     ),
     function(
         "attention", "padding mask, four axes",
         lambda r: (
-            r.normal(size=(2, 3, 5, 7)), r.normal(size=(2, 3, 11, 7)), r.normal(size=(2, 3, 11, 5)),
+            n(r, 2, 3, 5, 7), n(r, 2, 3, 11, 7), n(r, 2, 3, 11, 5),
             np.arange(11) >= np.array([4, 0]).reshape(2, 1, 1, 1),
         ),
     ),
     function(
         "attention", "causal mask",
         lambda r: (
-            r.normal(size=(5, 3)), r.normal(size=(5, 3)), r.normal(size=(5, 2)), np.tri(5, dtype=bool),
+            n(r, 5, 3), n(r, 5, 3), n(r, 5, 2), np.tri(5, dtype=bool),
         ),
     ),
     function(
         "attention", "a single key",
-        lambda r: (r.normal(size=(2, 3, 5)), r.normal(size=(2, 1, 5)), r.normal(size=(2, 1, 7))), zero=["q", "k"],
+        lambda r: (n(r, 2, 3, 5), n(r, 2, 1, 5), n(r, 2, 1, 7)), zero=["q", "k"],
     ),
-    function("layer_norm", "two axes", lambda r: (r.normal(size=(3, 5)), r.normal(size=5), r.normal(size=5))),
+    function("layer_norm", "two axes", lambda r: (n(r, 3, 5), n(r, 5), n(r, 5))),
     function(
         "layer_norm", "three axes, shifted rows, eps 0.1",
-        lambda r: (r.normal(size=(2, 3, 7)) * 3 + 100, r.normal(size=7), r.normal(size=7), 0.1),
+        lambda r: (n(r, 2, 3, 7) * 3 + 100, n(r, 7), n(r, 7), 0.1),
     ),
-    function("embedding", "repeated ids", lambda r: (r.normal(size=(5, 7)), REPEATED)),
-    function("embedding", "one id", lambda r: (r.normal(size=(5, 3)), np.array(2))),
-    function("dropout", "training", lambda r: (r.normal(size=(5, 7)), 0.3, np.random.default_rng(1))),
-    function("dropout", "evaluation", lambda r: (r.normal(size=(5, 7)), 0.3, None)),
-    function("dropout", "rate 0", lambda r: (r.normal(size=(5, 7)), 0.0, np.random.default_rng(1))),
+    function("embedding", "repeated ids", lambda r: (n(r, 5, 7), REPEATED)),
+    function("embedding", "one id", lambda r: (n(r, 5, 3), np.array(2))),
+    function("dropout", "training", lambda r: (n(r, 5, 7), 0.3, new_rng())),
+    function("dropout", "evaluation", lambda r: (n(r, 5, 7), 0.3, None)),
+    function("dropout", "rate 0", lambda r: (n(r, 5, 7), 0.0, new_rng())),
     function(
         "factorization", "repeated users and items",
         lambda r: (
-            r.normal(size=(3, 2)), r.normal(size=(5, 2)), r.normal(size=3), r.normal(size=5), 3.5,
+            n(r, 3, 2), n(r, 5, 2), n(r, 3), n(r, 5), 3.5,
             np.array([0, 2, 0, 2, 0, 2, 2]), np.array([4, 1, 4, 4, 0, 1, 1]),
         ),
     ),
-    function("squared_error", "mean", lambda r: (r.normal(size=(3, 5)), r.normal(size=(3, 5)))),
+    function("squared_error", "mean", lambda r: (n(r, 3, 5), n(r, 3, 5))),
     function(
         "squared_error", "weights, one is 0",
-        lambda r: (r.normal(size=(3, 5)), r.normal(size=(3, 5)), weights(r, 3, 5)),
+        lambda r: (n(r, 3, 5), n(r, 3, 5), weights(r, 3, 5)),
     ),
     function(
         "squared_error", "weights, all 0",
-        lambda r: (r.normal(size=(3, 5)), r.normal(size=(3, 5)), np.zeros((3, 5))), zero=["prediction"],
+        lambda r: (n(r, 3, 5), n(r, 3, 5), np.zeros((3, 5))), zero=["prediction"],
     ),
     function(
         "binary_cross_entropy", "soft targets",
-        lambda r: (away_from_zero(r.normal(size=(3, 5))) * 3, r.random((3, 5))),
+        lambda r: (n(r, 3, 5) * 3, r.random((3, 5))),
     ),
     function(
         "binary_cross_entropy", "0 and 1, weights, one is 0",
-        lambda r: (r.normal(size=(3, 5)), (r.random((3, 5)) < 0.5).astype(np.float64), weights(r, 3, 5)),
+        lambda r: (n(r, 3, 5), (r.random((3, 5)) < 0.5).astype(np.float64), weights(r, 3, 5)),
     ),
-    function("cross_entropy", "three axes", lambda r: (r.normal(size=(2, 3, 5)), REPEATED.copy())),
+    function("cross_entropy", "three axes", lambda r: (n(r, 2, 3, 5), REPEATED.copy())),
     function(
-        "cross_entropy", "weights, one is 0", lambda r: (r.normal(size=(2, 3, 5)), REPEATED.copy(), weights(r, 2, 3))
+        "cross_entropy", "weights, one is 0", lambda r: (n(r, 2, 3, 5), REPEATED.copy(), weights(r, 2, 3))
     ),
-    function("cross_entropy", "one row", lambda r: (r.normal(size=7), np.array(3))),
-    function("bpr", "mean", lambda r: (r.normal(size=(3, 5)), r.normal(size=(3, 5)))),
+    function("cross_entropy", "one row", lambda r: (n(r, 7), np.array(3))),
+    function("bpr", "mean", lambda r: (n(r, 3, 5), n(r, 3, 5))),
     function(
-        "bpr", "weights, one is 0", lambda r: (r.normal(size=(3, 5)), r.normal(size=(3, 5)), weights(r, 3, 5))
+        "bpr", "weights, one is 0", lambda r: (n(r, 3, 5), n(r, 3, 5), weights(r, 3, 5))
     ),
 ]  # fmt: skip
 
-MODULES: list[Row] = []
+KEEP = np.array([[True, True, False, True], [True, True, True, True]]).reshape(2, 1, 1, 4)  # one padded key
+CAUSAL = nn.causal_mask(4)
+
+# b_k adds one number to all scores of a query; softmax does not see it.
+MODULES = [
+    module("Linear", lambda r: (nn.Linear(r, 3, 7), (n(r, 2, 5, 3),), {})),
+    module("Embedding repeated ids", lambda r: (nn.Embedding(r, 5, 3), (REPEATED,), {})),
+    module(  # the padding row is a constant by decision, so the check must not read it
+        "Embedding padding row not read",
+        lambda r: (nn.Embedding(r, 5, 3, padding=True), (REPEATED % 4 + 1,), {}),
+    ),
+    module("LayerNorm", lambda r: (nn.LayerNorm(5), (n(r, 2, 3, 5),), {})),
+    module("Dropout training", lambda r: (nn.Dropout(0.3), (n(r, 5, 7),), {"rng": new_rng()})),
+    module("Dropout evaluation", lambda r: (nn.Dropout(0.3), (n(r, 5, 7),), {})),
+    module("FeedForward relu", lambda r: (nn.FeedForward(r, 3, 7), (n(r, 2, 5, 3),), {})),
+    module("FeedForward gelu", lambda r: (nn.FeedForward(r, 3, 7, "gelu"), (n(r, 2, 5, 3),), {})),
+    module(
+        "MultiHeadAttention no mask",
+        lambda r: (nn.MultiHeadAttention(r, 6, 2), (n(r, 2, 3, 6), n(r, 2, 4, 6), n(r, 2, 4, 6)), {}),
+        zero=["b_k"],
+    ),
+    module(
+        "MultiHeadAttention padding mask",
+        lambda r: (nn.MultiHeadAttention(r, 6, 3), (n(r, 2, 5, 6), n(r, 2, 4, 6), n(r, 2, 4, 6), KEEP), {}),
+        zero=["b_k"],
+    ),
+    module(
+        "MultiHeadAttention a single key",
+        lambda r: (nn.MultiHeadAttention(r, 6, 2), (n(r, 2, 3, 6), n(r, 2, 1, 6), n(r, 2, 1, 6)), {}),
+        zero=["query", "key", "W_q", "b_q", "W_k", "b_k"],
+    ),
+    *(
+        module(
+            f"EncoderBlock {norm}-norm, {activation}",
+            lambda r, norm=norm, activation=activation: (
+                nn.EncoderBlock(r, 6, 2, 5, norm=norm, activation=activation),
+                (n(r, 2, 4, 6), KEEP),
+                {},
+            ),
+            zero=["*.b_k"],
+        )
+        for norm in ("pre", "post") for activation in ("relu", "gelu")
+    ),
+    module(
+        "EncoderBlock dropout",
+        lambda r: (nn.EncoderBlock(r, 6, 2, 5, dropout=0.3), (n(r, 2, 4, 6), CAUSAL), {"rng": new_rng()}),
+        zero=["*.b_k"],
+    ),
+    *(
+        module(
+            f"DecoderBlock {norm}-norm, dropout {rate}",
+            lambda r, norm=norm, rate=rate: (
+                nn.DecoderBlock(r, 6, 2, 5, norm=norm, dropout=rate),
+                (n(r, 2, 3, 6), n(r, 2, 4, 6), nn.diagonal_mask(3) if rate else nn.causal_mask(3), KEEP),
+                {"rng": new_rng()},
+            ),
+            # Under the diagonal mask each candidate sees one key, itself: scores do not matter.
+            zero=["*.b_k"] + (["self_attention.[Wb]_[qk]"] if rate else []),
+        )
+        for norm, rate in (("pre", 0.0), ("post", 0.0), ("pre", 0.3))
+    ),
+    module(
+        "Encoder pre-norm, two layers",
+        lambda r: (nn.Encoder(r, 2, 4, 2, 3), (n(r, 1, 3, 4),), {}),
+        zero=["*.b_k"],
+    ),
+    module(
+        "Decoder post-norm, two layers",
+        lambda r: (nn.Decoder(r, 2, 4, 2, 3, norm="post", activation="gelu"), (n(r, 3, 4), n(r, 2, 4)), {}),
+        zero=["*.b_k"],
+    ),
+    *(
+        module(
+            f"Transformer {norm}-norm",
+            lambda r, norm=norm: (
+                nn.Transformer(r, 1, 1, 4, 2, 3, norm=norm, dropout=0.2),
+                (n(r, 2, 4, 4), n(r, 2, 3, 4), KEEP, nn.causal_mask(3), KEEP),
+                {"rng": new_rng()},
+            ),
+            zero=["*.b_k"],
+        )
+        for norm in ("pre", "post")
+    ),
+]  # fmt: skip
 
 
 def main() -> int:

@@ -38,7 +38,9 @@ def lay_out(array: np.ndarray, layout: str) -> np.ndarray:
 
 
 @st.composite
-def normal(draw: st.DrawFn, *shape: int, scale: float = 1.0, layouts: tuple[str, ...] = LAYOUTS) -> np.ndarray:
+def normal(
+    draw: st.DrawFn, *shape: int, scale: float = 1.0, layouts: tuple[str, ...] = LAYOUTS
+) -> np.ndarray:
     """Normally distributed numbers from a drawn seed (no two alike), in a drawn layout."""
     values = np.random.default_rng(draw(seeds)).standard_normal(shape) * scale
     return lay_out(values, draw(st.sampled_from(layouts)))

@@ -27,6 +27,13 @@ class Fixed:
         return self.table[users]
 
 
+class Broken(Fixed):
+    """Gives the whole table, whoever is asked for."""
+
+    def score(self, users):
+        return self.table
+
+
 class LastItem:
     """Asked by history: the item after the last one is best. It remembers what it was given."""
 
@@ -132,6 +139,13 @@ def test_a_history_model_is_given_the_validation_item_as_the_newest(split):
     assert model.seen == [h.tolist() for h in train.histories()]
 
 
+def test_the_scores_of_the_model_are_not_written(split):
+    train, valid, test = split
+    model = Broken(np.zeros((U, I)))  # gives away its own, read-only table
+    evaluate(model, train, test, also_seen=valid)
+    assert not model.table.any()
+
+
 def test_a_student_function_is_used(split, monkeypatch):
     train, _, test = split
     monkeypatch.setattr(metrics, "ndcg", lambda scores, relevant, k: 0.25)
@@ -187,7 +201,8 @@ def test_a_test_item_that_was_seen_is_never_found_and_said():
 
 def test_several_test_items_count_once_each():
     x = Interactions([0] * 6, ["a", "b", "c", "d", "c", "b"])
-    result = evaluate(Fixed([[0.0, 3.0, 1.0, 2.0]]), x.select(np.array([0])), x.select(np.arange(1, 6)), k=2)
+    train, test = x.select(np.array([0])), x.select(np.arange(1, 6))
+    result = evaluate(Fixed([[0.0, 3.0, 1.0, 2.0]]), train, test, k=2, metrics=("recall",))
     assert result.values["recall"].tolist() == [2 / 3]
     assert "held-out part, 5.0 events per user" in result.protocol
 
@@ -223,6 +238,16 @@ def test_coverage_and_novelty_of_the_lists(split):
     assert result.novelty == metrics.novelty(lists, users, U)
 
 
+def test_novelty_counts_the_users_of_the_training_part():
+    # in training, item 0 is met by two of three users, twice by one of them; validation does not count
+    x = Interactions([0, 0, 1, 2, 0, 1, 2, 2], ["a", "a", "a", "c", "b", "b", "b", "a"])
+    train, valid, test = (x.select(rows) for rows in (np.arange(4), np.array([7]), np.arange(4, 7)))
+    result = evaluate(Fixed([[1.0, 0, 0]] * 3), train, test, k=1, users=[2])
+    assert result.novelty == math.log2(3 / 2)
+    result = evaluate(Fixed([[0, 0, 1.0]] * 3), train, test, also_seen=valid, k=1, users=[0, 1])
+    assert result.novelty == math.log2(3)
+
+
 def test_lists_break_ties_by_item_index():
     scores = np.array([1.0, -np.inf, 2.0, 1.0, 1.0])
     assert evaluation.top_k(scores, 3).tolist() == [2, 0, 3]
@@ -231,11 +256,6 @@ def test_lists_break_ties_by_item_index():
     for _ in range(50):
         scores = rng.integers(0, 4, 31).astype(float)
         assert evaluation.top_k(scores, 7).tolist() == np.argsort(-scores, kind="stable")[:7].tolist()
-
-
-class Broken(Fixed):
-    def score(self, users):
-        return self.table
 
 
 NAN_ITEM = np.where(np.arange(I) == 5, np.nan, np.ones((U, 1)))
@@ -316,7 +336,7 @@ def test_tables(split):
     perfect = evaluate(Fixed(truth_of(test)), train, test, also_seen=valid)
     chance = evaluate(Fixed(np.zeros((U, I))), train, test, also_seen=valid)
     table = comparison_table({"perfect": perfect, "a constant": chance}).splitlines()
-    assert table[0].split() == ["model", "HR@10", "NDCG@10", "MRR@10", "Recall@10", "coverage", "novelty"]
+    assert table[0].split() == ["model", "HR@10", "NDCG@10", "MRR@10", "coverage", "novelty"]
     assert len({len(line) for line in table[:4]}) == 1  # aligned
     assert table[2].startswith("perfect ")
     assert "1.0000 [1.0000, 1.0000]" in table[2]
@@ -327,8 +347,8 @@ def test_tables(split):
     assert str(chance).splitlines()[0].split()[1] == "HR@10"
 
     markdown = markdown_table({"perfect": perfect, "a constant": chance}).splitlines()
-    assert [line.count("|") for line in markdown[:4]] == [8] * 4
-    assert re.fullmatch(r"\| ---( \| --:){6} \|", markdown[1])
+    assert [line.count("|") for line in markdown[:4]] == [7] * 4
+    assert re.fullmatch(r"\| ---( \| --:){5} \|", markdown[1])
     assert perfect.protocol in markdown[5]
 
 
@@ -368,10 +388,12 @@ def test_rating_evaluation():
 
 
 def test_rating_evaluation_resamples_whole_users():
-    # one user is always 1 off and one always right: the resampled share of the first is 0, .5 or 1
-    x = Interactions([0] * 50 + [1] * 50, list(range(50)) * 2, np.full(100, 3.0))
-    table = np.array([[4.0] * 50, [3.0] * 50])
-    assert evaluate_ratings(Predicts(table), x).mae_interval == (0.0, 1.0)
+    # one user with 50 ratings is always 2 off, one with 10 never: a resample has one of them, or both
+    x = Interactions([0] * 50 + [1] * 10, [*range(50), *range(10)], np.full(60, 3.0))
+    result = evaluate_ratings(Predicts(np.array([[5.0] * 50, [3.0] * 50])), x)
+    assert result.mae_interval == (0.0, 2.0)
+    assert result.rmse_interval == (0.0, 2.0)
+    assert abs(result.mae - 2 * 50 / 60) <= EXACT
 
 
 def test_faults_of_rating_evaluation(split):

@@ -93,12 +93,12 @@ def karate_club() -> Interactions:
     instructor, 34 the head of the officers. The club later split in two, see KARATE_OFFICERS. The friendship
     of 23 and 34 is counted, as is usual; the printed matrix has it in one of its two cells only.
     """
-    people, friends = [], []
+    pairs = []
     for line in _FRIENDS.split("\n")[1:-1]:
-        person, *numbers = (int(n) for n in line.split())
-        people += [person] * len(numbers)
-        friends += numbers
-    return Interactions(people + friends, friends + people, titles={n: f"member {n}" for n in range(1, 35)})
+        person, *friends = (int(n) for n in line.split())
+        pairs += [(person, friend) for friend in friends] + [(friend, person) for friend in friends]
+    people, others = zip(*sorted(pairs), strict=True)
+    return Interactions(people, others, titles={n: f"member {n}" for n in people})
 
 
 def grid(x: Interactions) -> str:

@@ -127,6 +127,13 @@ def check_id(path: PathLike, line: int, role: str, text: str) -> str:
     return text
 
 
+def wrong_width(path: PathLike, line: int, row: list[str], width: int) -> RatingsFileError:
+    """The exception for a row with more or fewer fields than the first line."""
+    fields = "1 field" if len(row) == 1 else f"{len(row)} fields"
+    message = f"{fields} where the first line has {width} ({show(' '.join(row))})"
+    return fault(path, line, f"{message}: add or remove fields, or quote a separator inside one")
+
+
 class _Table:
     """The columns of a file while it is read: numbers in flat arrays, 40 bytes per interaction."""
 
@@ -145,11 +152,7 @@ class _Table:
         known: dict[str, float] = {}  # few texts make up most ratings, so each is checked and converted once
         for line, row in source:
             if len(row) != width:
-                fields = "field" if len(row) == 1 else "fields"
-                content = show(" ".join(row))
-                message = f"{len(row)} {fields} where the first line has {width} ({content})"
-                hint = "add or remove fields, or quote a separator inside one"
-                raise fault(self.path, line, f"{message}: {hint}")
+                raise wrong_width(self.path, line, row, width)
             user, item = row[u], row[i]
             if user not in user_index:
                 user_index[check_id(self.path, line, "user", user)] = len(user_index)
@@ -238,6 +241,3 @@ class _Table:
             np.array(self.ratings)[kept] if self.ratings else None,
             times[kept] if self.timestamps else None,
         )
-
-
-__all__ = ["RatingsFileError", "read_delimited"]

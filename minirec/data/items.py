@@ -6,7 +6,7 @@ import os
 import re
 
 from minirec.data.dataset import ItemInfo
-from minirec.data.delimited import check_id, find_columns, find_separator
+from minirec.data.delimited import check_id, find_columns, find_separator, wrong_width
 from minirec.data.textfile import fault, rows, show
 
 PathLike = str | os.PathLike[str]
@@ -45,8 +45,7 @@ def read_items(
             if header:
                 continue
         if len(row) != width:
-            content = show(separator.join(row))
-            raise fault(path, line, f"{len(row)} fields where the first line has {width} ({content})")
+            raise wrong_width(path, line, row, width)
         found = row[place["genres"]].split(genre_separator) if "genres" in place else []
         known = tuple(genre for genre in found if genre and genre != "(no genres listed)")
         released = row[place["year"]] if "year" in place else ""

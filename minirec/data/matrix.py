@@ -61,6 +61,7 @@ class InteractionMatrix:
         self._keys = self.rows * self.shape[1] + self.indices
         if np.any(np.diff(self._keys) <= 0):
             raise ValueError("the columns of a row must rise: sort `indices` in each row, join repeated ones")
+        self._left: Array | None = None
         self._transposed: InteractionMatrix | None = None
 
     @classmethod
@@ -192,8 +193,10 @@ class InteractionMatrix:
             u, r, most = rows.flat[bad[0]], ranks.flat[bad[0]], free.flat[bad[0]]
             raise IndexError(f"row {u} has {most} absent entries, number {r} is not among them")
         width = self.shape[1] + 1
-        left = self.indices - (np.arange(self.nnz) - np.repeat(self.indptr[:-1], self.row_counts()))
-        before = np.searchsorted(self.rows * width + left, rows * width + ranks, side="right")
+        if self._left is None:  # made once: training asks again for every batch
+            left = self.indices - (np.arange(self.nnz) - self.indptr[self.rows])
+            self._left = self.rows * width + left
+        before = np.searchsorted(self._left, rows * width + ranks, side="right")
         return ranks + before - self.indptr[rows]
 
     def __matmul__(self, dense: Array) -> Array:

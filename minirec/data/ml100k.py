@@ -14,6 +14,7 @@ import re
 import shutil
 import sys
 import tempfile
+import urllib.error
 import urllib.request
 import zipfile
 import zlib
@@ -220,7 +221,12 @@ def _download(url: str, folder: Path, expected: tuple[int, int, int]) -> Dataset
 
 def _get(url: str, limit: int) -> bytes:
     """The bytes at `url`. OSError where they do not arrive, are cut off, or are more than `limit`."""
-    with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
+    try:
+        answer = urllib.request.urlopen(url, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        error.close()  # it holds the connection
+        raise OSError(f"the server answers {error.code} {error.reason}") from error
+    with answer:
         body: bytes = answer.read(limit + 1)
         announced = answer.headers.get("Content-Length")
     if len(body) > limit:

@@ -62,7 +62,8 @@ def best_possible(
         for i, earned in enumerate(expected_metrics(q, k)):
             sums[i] += earned[np.arange(len(rows)), items].sum()
             sums[i + 2] += (earned * p).sum()
-    return BestPossible(*(sums / len(test)).tolist(), n_users=len(test), k=k)
+    ndcg, hit_rate, expected_ndcg, expected_hit_rate = (sums / len(test)).tolist()
+    return BestPossible(ndcg, hit_rate, expected_ndcg, expected_hit_rate, len(test), k)
 
 
 def expected_metrics(scores: Array, k: int) -> tuple[Array, Array]:
@@ -93,7 +94,7 @@ def expected_metrics(scores: Array, k: int) -> tuple[Array, Array]:
     return earned[0], earned[1]
 
 
-class _Paths(NamedTuple):
+class Paths(NamedTuple):
     """What the histories fix whatever the taste: for N events, row after row, and for the B next places."""
 
     rows: Array  # (N,) whose event
@@ -123,15 +124,15 @@ def posterior_matrix(
     Time: steps x total length of the histories; memory: that length plus (B, I).
     """
     rng = np.random.default_rng(rng)
-    paths = _follow(world, [np.asarray(h, dtype=np.int64) for h in histories])
+    paths = follow_paths(world, [np.asarray(h, dtype=np.int64) for h in histories])
     n_rows, n_numbers = len(histories), world.features.shape[0]
     taste = np.zeros((n_rows, n_numbers))
-    value, appetite, mass = _log_posterior(world, paths, taste)
+    value, appetite, mass = log_posterior(world, paths, taste)
     size = np.full(n_rows, 0.3)
     mean_appetite, mean_weight = np.zeros_like(appetite), np.zeros(n_rows)
     for step in range(steps):
         moved = taste + size[:, None] * rng.standard_normal(taste.shape)
-        new = _log_posterior(world, paths, moved)
+        new = log_posterior(world, paths, moved)
         accept = np.log1p(-rng.random(n_rows)) < new[0] - value
         taste = np.where(accept[:, None], moved, taste)
         appetite = np.where(accept[:, None], new[1], appetite)
@@ -164,7 +165,7 @@ def _pulls(history: Array) -> list[tuple[int, float]]:
     return [(int(i), w) for i, w in zip(history[::-1][:2], RECENCY_WEIGHTS, strict=False)]
 
 
-def _follow(world: World, histories: list[Array]) -> _Paths:
+def follow_paths(world: World, histories: list[Array]) -> Paths:
     """Sort out, without a loop over events, what each event owes to the sequence."""
     lengths = np.array([len(h) for h in histories], dtype=np.int64)
     n_rows, n_items, s = len(lengths), len(world.popularity), world.sequence_strength
@@ -195,7 +196,7 @@ def _follow(world: World, histories: list[Array]) -> _Paths:
             free[has] += np.where(seen, 0.0, pull * closeness)
             hit[has] += np.where(follower == actual[has], pull * closeness, 0.0)
     rest = np.where(time > 0, 1 - s, 1.0)
-    return _Paths(
+    return Paths(
         rows,
         items,
         starts,
@@ -208,7 +209,7 @@ def _follow(world: World, histories: list[Array]) -> _Paths:
     )
 
 
-def _log_posterior(world: World, paths: _Paths, taste: Array) -> tuple[Array, Array, Array]:
+def log_posterior(world: World, paths: Paths, taste: Array) -> tuple[Array, Array, Array]:
     """Log posterior (B,) but for a constant, appetites (B, G), mass of the unseen at the next place (B,)."""
     n_rows = len(taste)
     appetite = appetites(taste, world.features, world.taste_strength, world.popularity, world.line)

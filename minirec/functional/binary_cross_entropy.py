@@ -25,8 +25,11 @@ def binary_cross_entropy_forward(
     This is −y log σ(x) − (1 − y) log σ(−x), written so that no exponent is positive: finite for every x.
     """
     check_same_shape("logits and targets", logits, targets)
-    if ((targets < 0) | (targets > 1)).any():
-        raise ValueError("targets of binary cross-entropy must be in [0, 1]")
+    wrong = ~((targets >= 0) & (targets <= 1))  # so that NaN is wrong too
+    if wrong.any():
+        where = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise ValueError(f"targets{list(where)} = {targets[where]}, must be in [0, 1]")
+    targets = targets.astype(logits.real.dtype, copy=False)  # integers would turn float32 into float64
     x = logits
     positive = np.where(x.real > 0, x, 0)
     minus_abs = np.where(x.real > 0, -x, x)

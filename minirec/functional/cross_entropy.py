@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirec.functional import log_softmax
-from minirec.functional.arguments import Array, check_ids, shares
+from minirec.functional.arguments import Array, check_ids, check_same_shape, shares
 
 
 class CrossEntropyCache(NamedTuple):
@@ -22,6 +22,7 @@ def cross_entropy_forward(
 ) -> tuple[Any, CrossEntropyCache]:
     """L = −Σ w log p[target] / Σ w.    logits (..., C), targets, weight (...)  ->  number"""
     check_ids("targets", targets, logits.shape[-1])
+    check_same_shape("logits without the last axis and targets", logits[..., 0], targets)
     log_p, _ = log_softmax.log_softmax_forward(logits)
     ell = -np.take_along_axis(log_p, targets[..., None], axis=-1)[..., 0]  # (...)
     share = shares(weight, ell)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minirec.functional import embedding
-from minirec.functional.arguments import Array
+from minirec.functional.arguments import Array, check_ids
 
 
 class FactorizationCache(NamedTuple):
@@ -27,6 +27,8 @@ def factorization_forward(
 
     P (U, D), Q (I, D), b_user (U,), b_item (I,), mu a number.
     """
+    check_ids("users", users, P.shape[0])
+    check_ids("items", items, Q.shape[0])
     p, of_P = embedding.embedding_forward(P, users)  # (N, D)
     q, of_Q = embedding.embedding_forward(Q, items)  # (N, D)
     s = mu + b_user[users] + b_item[items] + np.einsum("nd,nd->n", p, q)

@@ -18,7 +18,8 @@ def squared_error_forward(
 ) -> tuple[Any, SquaredErrorCache]:
     """L = Σ w (prediction − target)² / Σ w.    prediction, target, weight (...) -> number; no weight: mean"""
     check_same_shape("prediction and target", prediction, target)
-    error = prediction - target
+    # Whole numbers as targets would turn a float32 loss into float64.
+    error = prediction - target.astype(prediction.real.dtype, copy=False)
     share = shares(weight, error)
     return (share * error * error).sum(), SquaredErrorCache(error, share)
 

@@ -21,7 +21,6 @@ from minirec.functional.arguments import check_ids
 from minirec.models import storage
 
 Id = Hashable
-FORMAT = 1  # of the model file; a newer one is refused
 BLOCK = 64  # users scored at a time by recommend, so that memory does not grow with users x items
 
 
@@ -208,7 +207,6 @@ class Recommender(ABC):
         """Write the model as one .npz file; a file that was there before stays whole until the new one is."""
         self._fitted()
         meta = {
-            "format": FORMAT,
             "model": type(self).__name__,
             "settings": self.settings(),
             "user_ids": self.user_ids,

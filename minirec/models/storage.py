@@ -172,7 +172,7 @@ def _read(path: Any, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Array:
             shape, _, dtype = read_header(stream)
         except Warning as warning:
             raise ModelFileError(f"{path}: member {info.filename!r} has an odd header: {warning}") from None
-    if dtype.hasobject or dtype.kind not in KINDS:
+    if dtype.kind not in KINDS:
         raise ModelFileError(
             f"{path}: array {info.filename[:-4]!r} has dtype {dtype}: only numbers and text are read, "
             "Python objects (pickle) never"

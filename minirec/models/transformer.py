@@ -335,6 +335,18 @@ class TransformerRecommender(Recommender):
                 scores[u : u + users, i : i + items] = self.network.forward(part, c)[0]
         return scores + self.mu
 
+    def attention_weights(self, history: Array, items: Array) -> Array:
+        """(layers, H, C, T): how much each candidate of `items` attends to each of the last T items of a history.
+
+        Only for source="history". Weights say where the model looked, not why it decided.
+        """
+        if self.source != "history":
+            raise ValueError('source="user" has no history to attend to: its only weight is 1')
+        kept = np.asarray(history)[-self.length :]
+        _, cache = self.network.forward(pad_histories([kept], len(kept)), np.asarray(items)[None] + 1)
+        blocks = cache.transformer.decoder.blocks
+        return np.stack([block.cross_attention.f.attention.p[0] for block in blocks])
+
     def settings(self) -> dict[str, Any]:
         return self._settings
 

@@ -17,8 +17,9 @@ Array = NDArray[Any]
 
 EXACT = 1e-11  # adjoint gap allowed where complex step gives J u to rounding,
 LOOSE = 1e-7  # unless the tolerance is above this: then backward is meant to be an approximation
+NOISE = 1e-12  # a Jacobian below this, relative to y, cannot be told from one that is zero
 REFINE = 1e-10  # columns that disagree by more than this are differenced again, at smaller steps
-TAYLOR_STEPS = tuple(1e-2 * 0.5**k for k in range(6))
+TAYLOR_STEPS = tuple(1e-2 * 0.25**k for k in range(10))  # the smallest that stand above rounding count
 TAYLOR_ORDER = 1.8  # a right gradient gives 2; with an error of 1 % it falls towards 1
 
 
@@ -65,6 +66,8 @@ def full_jacobian(
     if doubt > tolerance * scale:
         detail += f"; differences are only good to {doubt / scale:.0e} here: a kink, or a sharp bend?"
     reach = [max(largest(ours[:, part]), largest(reference[:, part])) for part in pair.parts]
+    if scale <= NOISE * largest(pair.y):
+        reach = [0.0] * len(reach)
     row = Check("full Jacobian", error <= tolerance, error, tolerance, detail)
     return row, error, worst, [r / scale if scale > 0 else r for r in reach]
 

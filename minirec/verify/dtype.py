@@ -31,7 +31,6 @@ def check_dtype(
     """
     rng = np.random.default_rng(0 if rng is None else rng)
     names = list(names) if names is not None else argument_names(forward, len(args))
-    where = differentiable(args, names) if wrt is None else list(wrt)
     kind = np.dtype(dtype)
     title = title or f"{kind} in {getattr(forward, '__name__', 'forward').removesuffix('_forward')}"
 
@@ -41,6 +40,7 @@ def check_dtype(
     exact = as_list(backward(_like(dy, y), cache))
     small = as_list(backward(_like(dy.astype(kind), small_y), small_cache))
 
+    where = differentiable(args, names, len(exact)) if wrt is None else list(wrt)
     wrong = [] if small_y.dtype == kind else [f"y is {small_y.dtype}"]
     for i, d in zip(where, small, strict=False):
         if np.asarray(d).dtype != kind:

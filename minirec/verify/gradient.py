@@ -18,6 +18,7 @@ from minirec.verify.pair import (
     as_list,
     differentiable,
     is_floating,
+    returned_gradients,
 )
 from minirec.verify.report import Check, Report
 
@@ -44,7 +45,8 @@ def check_gradient(
     args       float64 arrays, and whatever else forward takes; a Generator starts anew in every call
     rng        for the random directions; None stands for seed 0, so that a report can be repeated
     wrt        positions of the arguments that receive a gradient, in the order in which backward returns
-               them. Default: the floating arrays, save those named as data (mask, target, weight, ids, ...)
+               them. Default: the floating arrays; where backward returns fewer, those named as data
+               (target, weight, ...) are left out
     zero       positions or names of arguments whose gradient is zero by mathematics
     names      names of the arguments for the report; default: the parameters of forward
     tolerance  largest relative error allowed: max |J_backward − J| / max |J|, both over all arguments; up to
@@ -68,7 +70,9 @@ def check_gradient(
     """
     rng = np.random.default_rng(0 if rng is None else rng)
     names = list(names) if names is not None else argument_names(forward, len(args))
-    where = _positions(args, names, wrt)
+    if wrt is None and any(map(is_floating, args)):
+        wrt = differentiable(args, names, returned_gradients(forward, backward, args))
+    where = _positions(args, names, wrt or [])
     declared = _declared(zero, names, where)
     if method not in ("differences", "complex"):
         raise ValueError(f'method must be "differences" or "complex", got {method!r}')
@@ -108,8 +112,8 @@ def check_gradient(
     return Report(title, tuple(rows), error, worst, zeros)
 
 
-def _positions(args: Sequence[Any], names: Sequence[str], wrt: Sequence[int] | None) -> list[int]:
-    where = differentiable(args, names) if wrt is None else list(wrt)
+def _positions(args: Sequence[Any], names: Sequence[str], wrt: Sequence[int]) -> list[int]:
+    where = list(wrt)
     if not where:
         raise ValueError(
             "no argument to differentiate: none is a float64 array; pass arrays, or name them in wrt="

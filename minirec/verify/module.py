@@ -11,7 +11,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirec.verify.gradient import check_gradient
-from minirec.verify.pair import argument_names, as_list, differentiable, fingerprint, first_change, fresh_copy
+from minirec.verify.pair import (
+    argument_names,
+    as_list,
+    differentiable,
+    fingerprint,
+    first_change,
+    fresh_copy,
+    returned_gradients,
+)
 from minirec.verify.report import Check, Report
 
 
@@ -41,7 +49,7 @@ def check_module(
 
     module    has forward, backward, params() and with_params(), as minirec.nn.Module has
     inputs    floating inputs and parameters are converted to float64; the module itself stays as it is
-    wrt       positions of the inputs that get a gradient; default: the floating ones not named as data
+    wrt       positions of the inputs that get a gradient; default: the floating ones (as in `check_gradient`)
     zero      positions of inputs, or names of inputs and parameters, whose gradient is zero by mathematics;
               a name may have wildcards: "*.b_k"
     options   keyword arguments of forward; a Generator in it starts anew in every call
@@ -72,7 +80,6 @@ def as_pair(
     given = argument_names(module.forward, count)
     names = [f"input {name}" if name in params else name for name in given] + list(params)
     args = [_to_float64(value) for value in [*inputs, *params.values()]]
-    where = differentiable(args[:count], given) if wrt is None else list(wrt)
 
     def forward(*values: Any) -> tuple[Any, Any]:
         other = module.with_params(dict(zip(params, values[count:], strict=True)))
@@ -84,7 +91,12 @@ def as_pair(
         dinputs, grads = other.backward(dy, inner)
         return (*_inputs(dinputs), *(dense(grads[name]) for name in params))
 
-    return ModulePair(forward, backward, args, names, [*where, *range(count, len(args))])
+    if wrt is None:
+        returned = returned_gradients(
+            forward, lambda dy, cache: _inputs(cache[0].backward(dy, cache[1])[0]), args
+        )
+        wrt = differentiable(args[:count], given, returned)
+    return ModulePair(forward, backward, args, names, [*wrt, *range(count, len(args))])
 
 
 def dense(gradient: Any) -> Any:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-# Arguments of these names are data: the idiom of functional/ gives them no gradient.
+# Floating arguments of these names are data where backward returns fewer gradients than there are arrays.
 DATA_NAMES = frozenset({"mask", "ids", "users", "items", "target", "targets", "weight", "weights"})
 
 
@@ -51,10 +51,7 @@ class Pair:
 
     def call(self, arguments: Sequence[Any]) -> tuple[Any, Any]:
         """One forward call; raises TypeError unless it returns (y, cache)."""
-        result = self.forward(*arguments)
-        if not isinstance(result, tuple) or len(result) != 2:
-            raise TypeError(f"forward must return the pair (y, cache), got {type(result).__name__}")
-        return result[0], result[1]
+        return checked(self.forward(*arguments))
 
     def value(self, x: Array) -> Array:
         """y (m,) at the flat point `x`, which may be complex."""
@@ -111,9 +108,27 @@ def is_floating(value: Any) -> bool:
     return isinstance(value, np.ndarray) and np.issubdtype(value.dtype, np.floating)
 
 
-def differentiable(args: Sequence[Any], names: Sequence[str]) -> list[int]:
-    """Positions of the floating arrays that are not data by name (DATA_NAMES)."""
-    return [i for i, value in enumerate(args) if is_floating(value) and names[i] not in DATA_NAMES]
+def differentiable(args: Sequence[Any], names: Sequence[str], returned: int) -> list[int]:
+    """Positions of the floating arrays, `returned` of them being known to get a gradient.
+
+    Where that is fewer than there are, those that are data by name (DATA_NAMES) get none.
+    """
+    floating = [i for i, value in enumerate(args) if is_floating(value)]
+    return floating if returned >= len(floating) else [i for i in floating if names[i] not in DATA_NAMES]
+
+
+def returned_gradients(forward: Callable[..., Any], backward: Callable[..., Any], args: Sequence[Any]) -> int:
+    """How many gradients backward returns, from one call of each."""
+    y, cache = checked(forward(*map(fresh_copy, args)))
+    dy = np.random.default_rng(0).standard_normal(np.shape(y)).astype(np.asarray(y).dtype)
+    return len(as_list(backward(dy if isinstance(y, np.ndarray) else dy[()], cache)))
+
+
+def checked(result: Any) -> tuple[Any, Any]:
+    """What forward returned; raises TypeError unless it is the pair (y, cache)."""
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise TypeError(f"forward must return the pair (y, cache), got {type(result).__name__}")
+    return result
 
 
 def fingerprint(tree: Any) -> list[tuple[str, bytes]]:

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minirec.data.delimited import INTEGER, NUMBER, read_delimited
+from minirec.data.textfile import RatingsFileError
 
 NAMED = {"user": "user", "item": "item", "rating": "rating", "timestamp": "time"}
 
@@ -69,11 +70,17 @@ def test_unquoted(tmp_path: Path) -> None:
     ("duplicates", "kept"), [("keep", [1, 2, 3, 4, 5, 6]), ("last", [2, 3, 6])], ids=["keep", "last"]
 )
 def test_duplicates(duplicates: str, kept: list[int], tmp_path: Path) -> None:
-    # The pair (a, x) is rated 1, 3, 5: the newest is 3. The pair (b, x) is rated 4, 6 at one time: the later row.
+    # (a, x) is rated 1, 3, 5, and the newest is 3. (b, x) is rated 4, 6 at one time: the later row counts.
     text = "user,item,rating,time\na,x,1,10\na,y,2,10\na,x,3,30\nb,x,4,7\na,x,5,20\nb,x,6,7\n"
     x = read_delimited(write(tmp_path, text), **NAMED, duplicates=duplicates).interactions
     assert x.ratings is not None
     assert x.ratings.tolist() == kept
+
+
+def test_the_first_duplicate_in_the_file_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path, "user,item\nb,x\na,x\nb,x\na,x\n")
+    with pytest.raises(RatingsFileError, match="line 4: user 'b' and item 'x' stand on line 2 already"):
+        read_delimited(path, user="user", item="item")
 
 
 def test_duplicates_without_timestamps_keep_the_last_row(tmp_path: Path) -> None:

@@ -43,12 +43,19 @@ def test_read_items(tmp_path: Path) -> None:
     assert read_items(path, id=0, title=1)["007"] == ItemInfo("Ham, smoked")
 
 
+def test_items_without_a_header(tmp_path: Path) -> None:
+    path = tmp_path / "items.dat"
+    path.write_text("1::Heat (1995)::Crime|Drama\n2::Air::\n")
+    items = read_items(path, id=0, title=1, genres=2, header=False)
+    assert items == {"1": ItemInfo("Heat", 1995, ("Crime", "Drama")), "2": ItemInfo("Air")}
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("", "is empty"),
         ("\n\n", "is empty"),
-        ("id,title\n1\n", "line 2: 1 fields where the first line has 2"),
+        ("id,title\n1\n", "line 2: 1 field where the first line has 2"),
         ("id,title\n1,a\n1,b\n", "line 3: the item id '1' stands on an earlier line"),
         ("id,title\n,a\n", "line 2: the item id is empty"),
         ("id,name\n1,a\n", "line 1: no column 'title' for the title"),

@@ -168,7 +168,7 @@ def test_folders_without_a_data_set(tmp_path: Path) -> None:
     (tmp_path / "b.inter").touch()
     with pytest.raises(RatingsFileError, match=r"holds 2 .inter files: name one"):
         load_dataset(tmp_path)
-    with pytest.raises(RatingsFileError, match="a.inter: is empty"):
+    with pytest.raises(RatingsFileError, match=r"a\.inter: is empty"):
         load_dataset(tmp_path / "a.inter")
 
 
@@ -176,6 +176,14 @@ def test_recbole_without_ratings_and_times(tmp_path: Path) -> None:
     (tmp_path / "x.inter").write_text("item_id:token\tuser_id:token\n5\t6\n")
     x = read_recbole(tmp_path / "x.inter").interactions
     assert (x.user_ids, x.item_ids, x.ratings, x.timestamps) == (["6"], ["5"], None, None)
+
+
+def test_recbole_times_may_have_decimals(tmp_path: Path) -> None:
+    head = "user_id:token\titem_id:token\ttimestamp:float\n"
+    (tmp_path / "x.inter").write_text(head + "5\t6\t881250949.5\n")
+    times = read_recbole(tmp_path / "x.inter").interactions.timestamps
+    assert times is not None
+    assert times.tolist() == [881250949.5]
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def test_memory_layout_changes_nothing(row: gradient_table.Row, layout: str) -> 
     plain = [np.array(a, order="C") if isinstance(a, np.ndarray) else a for a in laid]
     for a, b in zip(_run(row, plain), _run(row, laid), strict=True):
         assert np.shape(a) == np.shape(b)
-        # The order of a sum may change with the layout; each result has at most a few hundred terms of size 10.
+        # The order of a sum may change with the layout; sums have at most a few hundred terms of size 10.
         np.testing.assert_allclose(b, a, rtol=1e-12, atol=1e-12, equal_nan=False)
 
 

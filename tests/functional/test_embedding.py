@@ -1,0 +1,70 @@
+"""The embedding: against products with one-hot matrices, forward and backward."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from strategies import frozen, normal
+
+from minirec import functional as F
+
+ROWS, D = 7, 5
+some_ids = hnp.arrays(np.int64, (2, 3), elements=st.integers(0, ROWS - 1)).map(frozen)
+
+
+def one_hot(ids: np.ndarray) -> np.ndarray:
+    table = np.zeros((*ids.shape, ROWS))
+    for place in np.ndindex(*ids.shape):
+        table[(*place, ids[place])] = 1.0
+    return table
+
+
+@given(normal(ROWS, D), some_ids, normal(2, 3, D))
+def test_equals_products_with_one_hot_matrices(E: np.ndarray, ids: np.ndarray, dy: np.ndarray) -> None:
+    y, cache = F.embedding_forward(E, ids)
+    assert np.array_equal(y, one_hot(ids) @ E)
+    dE = F.embedding_backward(dy, cache)
+    expected = one_hot(ids).reshape(-1, ROWS).T @ dy.reshape(-1, D)
+    np.testing.assert_allclose(dE, expected, rtol=0, atol=1e-14, equal_nan=False)
+    unread = np.setdiff1d(np.arange(ROWS), ids)
+    assert (dE[unread] == 0).all()
+
+
+def test_an_id_that_comes_n_times_adds_up_n_times() -> None:
+    _, cache = F.embedding_forward(np.zeros((ROWS, D)), np.full((3, 11), 4))
+    dE = F.embedding_backward(np.full((3, 11, D), 0.5), cache)
+    assert (dE[4] == 16.5).all()
+    assert dE.sum() == 16.5 * D
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32, np.int64, np.uint64])
+def test_every_integer_type_is_an_id(dtype: type) -> None:
+    E = frozen(np.arange(ROWS * D, dtype=np.float64).reshape(ROWS, D))
+    y, _ = F.embedding_forward(E, np.array([6, 0, 6], dtype=dtype))
+    assert np.array_equal(y, E[[6, 0, 6]])
+
+
+def test_no_ids() -> None:
+    y, cache = F.embedding_forward(np.ones((ROWS, D)), np.zeros((0, 3), dtype=int))
+    assert y.shape == (0, 3, D)
+    assert (F.embedding_backward(y, cache) == np.zeros((ROWS, D))).all()
+
+
+@pytest.mark.parametrize(
+    ("ids", "error", "words"),
+    [
+        (np.array([[0, 1], [2, -1]]), IndexError, "ids[1, 1] = -1 is out of range: allowed are 0 to 6"),
+        (np.array([0, ROWS]), IndexError, "ids[1] = 7 is out of range: allowed are 0 to 6"),
+        (np.array(-3), IndexError, "ids = -3 is out of range"),
+        (np.array([2**63 + 5], dtype=np.uint64), IndexError, "out of range"),
+        (np.array([0.0, 1.0]), TypeError, "ids must be integers, got dtype float64"),
+        (np.array([True, False]), TypeError, "ids must be integers, got dtype bool"),
+        (np.array(["1"]), TypeError, "ids must be integers"),
+        (np.array([1, None]), TypeError, "ids must be integers, got dtype object"),
+    ],
+)
+def test_faults(ids: np.ndarray, error: type[Exception], words: str) -> None:
+    with pytest.raises(error) as caught:
+        F.embedding_forward(np.zeros((ROWS, D)), ids)
+    assert words in str(caught.value)

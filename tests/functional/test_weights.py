@@ -1,0 +1,104 @@
+"""What all losses share: a mean over the total weight, in which weight 0 is the same as not being there."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from strategies import frozen
+
+from minirec import functional as F
+from minirec.verify.pair import as_list
+
+N = 7
+
+
+def draw(*shape: int) -> np.ndarray:
+    return frozen(np.random.default_rng(list(shape)).standard_normal(shape))
+
+
+# name -> the arguments of n rows, before the weight
+LOSSES: dict[str, Callable[[slice | np.ndarray], tuple[Any, ...]]] = {
+    "squared_error": lambda rows: (draw(N)[rows], draw(N, 1)[rows, 0]),
+    "binary_cross_entropy": lambda rows: (draw(N)[rows], np.linspace(0, 1, N)[rows]),
+    "cross_entropy": lambda rows: (draw(N, 5)[rows], np.array([4, 0, 4, 1, 1, 3, 0])[rows]),
+    "bpr": lambda rows: (draw(N)[rows], draw(N, 1)[rows, 0]),
+}
+ALL = slice(None)
+WEIGHT = frozen([0.0, 1.0, 2.0, 0.0, 0.5, 1.0, 3.0])
+
+
+def run(name: str, args: tuple[Any, ...], weight: Any, dloss: float = 1.0) -> tuple[Any, list[np.ndarray]]:
+    loss, cache = getattr(F, f"{name}_forward")(*args, weight)
+    return loss, as_list(getattr(F, f"{name}_backward")(dloss, cache))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_weight_zero_is_the_same_as_removed(name: str) -> None:
+    keep = np.flatnonzero(WEIGHT)
+    loss, gradients = run(name, LOSSES[name](ALL), WEIGHT)
+    less, of_less = run(name, LOSSES[name](keep), WEIGHT[keep])
+    assert loss == pytest.approx(less, rel=1e-14)
+    for a, b in zip(gradients, of_less, strict=True):
+        np.testing.assert_allclose(a[keep], b, rtol=1e-13, equal_nan=False)
+        assert (a[WEIGHT == 0] == 0).all()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_all_weights_zero_give_loss_zero_and_gradient_zero(name: str) -> None:
+    loss, gradients = run(name, LOSSES[name](ALL), np.zeros(N))
+    assert loss == 0
+    assert all((g == 0).all() for g in gradients)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_no_rows_give_loss_zero(name: str) -> None:
+    loss, gradients = run(name, LOSSES[name](slice(0, 0)), None)
+    assert loss == 0
+    assert all(g.size == 0 for g in gradients)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_only_the_proportions_of_the_weights_count(name: str) -> None:
+    loss, gradients = run(name, LOSSES[name](ALL), WEIGHT)
+    same, of_same = run(name, LOSSES[name](ALL), 8 * WEIGHT)
+    assert same == loss
+    assert all(np.array_equal(a, b) for a, b in zip(gradients, of_same, strict=True))
+    mean, of_mean = run(name, LOSSES[name](ALL), None)
+    equal, of_equal = run(name, LOSSES[name](ALL), np.full(N, 3.0))
+    assert equal == pytest.approx(mean, rel=1e-14)
+    for a, b in zip(of_mean, of_equal, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-14, equal_nan=False)
+
+
+@pytest.mark.parametrize("dtype", [np.bool_, np.int64, np.float64])
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_type_of_the_weights_does_not_change_that_of_the_loss(name: str, dtype: type) -> None:
+    weight = frozen(WEIGHT > 0).astype(dtype)
+    args = [a.astype(np.float32) if a.dtype == np.float64 else a for a in LOSSES[name](ALL)]
+    loss, gradients = run(name, tuple(args), weight, np.float32(1))
+    assert loss.dtype == np.float32
+    assert all(g.dtype == np.float32 for g in gradients)
+    assert loss == pytest.approx(run(name, LOSSES[name](ALL), (WEIGHT > 0).astype(np.float64))[0], rel=1e-5)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_is_a_numpy_scalar(name: str) -> None:
+    for weight in (None, WEIGHT, np.zeros(N)):
+        loss, _ = run(name, LOSSES[name](ALL), weight)
+        assert isinstance(loss, np.float64)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_shards_add_up_with_their_share_of_the_weight(name: str) -> None:
+    """Shard s gets dloss = w_s / W, and no loss needs to know."""
+    loss, gradients = run(name, LOSSES[name](ALL), WEIGHT)
+    total, parts = 0.0, []
+    for rows in (np.arange(3), np.arange(3, N)):
+        share = float(WEIGHT[rows].sum() / WEIGHT.sum())
+        of_shard, g = run(name, LOSSES[name](rows), WEIGHT[rows], share)
+        total += share * float(of_shard)
+        parts.append(g)
+    assert total == pytest.approx(loss, rel=1e-14)
+    for whole, *of_shards in zip(gradients, *parts, strict=True):
+        np.testing.assert_allclose(np.concatenate(of_shards), whole, rtol=1e-13, equal_nan=False)

@@ -1,0 +1,72 @@
+"""Embedding: one-hot products forward and back, the padding row, and ids that are none."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from strategies import normal, seeds
+
+from minirec import nn, optim
+
+ROWS, WIDTH = 7, 5
+ids_of_all_rows = hnp.arrays(np.int64, (2, 3), elements=st.integers(0, ROWS - 1))
+
+
+@given(seeds, ids_of_all_rows, normal(2, 3, WIDTH))
+def test_equals_the_product_with_one_hot_rows(seed: int, ids: np.ndarray, dy: np.ndarray) -> None:
+    table = nn.Embedding(np.random.default_rng(seed), ROWS, WIDTH)
+    onehot = (ids[..., None] == np.arange(ROWS)).astype(float)  # (2, 3, ROWS)
+    y, cache = table.forward(ids)
+    assert np.array_equal(y, onehot @ table.E)
+    dids, grads = table.backward(dy, cache)
+    assert dids is None
+    expected = np.einsum("abr,abd->rd", onehot, dy)
+    np.testing.assert_allclose(grads["E"], expected, rtol=0, atol=1e-13, equal_nan=False)
+    assert not grads["E"][np.setdiff1d(np.arange(ROWS), ids)].any()
+
+
+@pytest.mark.parametrize(
+    "optimizer", [optim.Adam(0.1), optim.AdamW(0.1, weight_decay=0.5), optim.SGD(0.1, momentum=0.9)]
+)
+def test_the_padding_row_is_zero_and_stays_zero(optimizer: optim.Adam | optim.SGD) -> None:
+    table = nn.Embedding(np.random.default_rng(0), ROWS, WIDTH, padding=True)
+    ids = np.array([[0, 0, 3], [0, 3, 6]])
+    before = table.E.copy()
+    for step in range(3):
+        y, cache = table.forward(ids)
+        assert not y[ids == 0].any()
+        _, grads = table.backward(np.random.default_rng(step).standard_normal(y.shape), cache)
+        assert not grads["E"][0].any()
+        optimizer.step(table.params(), grads)
+    assert not table.E[0].any()
+    assert (table.E[[3, 6]] != before[[3, 6]]).all()
+
+
+def test_backward_leaves_its_cache_and_its_upstream_alone() -> None:
+    table = nn.Embedding(np.random.default_rng(0), ROWS, WIDTH, padding=True)
+    y, cache = table.forward(np.array([0, 3]))
+    dy = np.ones_like(y)
+    first, second = table.backward(dy, cache)[1]["E"], table.backward(dy, cache)[1]["E"]
+    assert np.array_equal(first, second)
+    assert dy.all()
+
+
+def test_rows_have_length_about_one() -> None:
+    table = nn.Embedding(np.random.default_rng(0), 1009, 64)
+    # The mean of 64,576 squares strays by √(2 / 64,576), half a percent.
+    assert (table.E**2).sum(axis=1).mean() == pytest.approx(1.0, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("ids", "error", "words"),
+    [
+        (np.array([[0, 1], [-1, 2]]), IndexError, r"ids\[1, 0\] = -1 is out of range: allowed are 0 to 6"),
+        (np.array([3, 7]), IndexError, r"ids\[1\] = 7 is out of range: allowed are 0 to 6"),
+        (np.array([1.0, 2.0]), TypeError, "ids must be integers, got dtype float64"),
+        (np.array([True, False]), TypeError, "ids must be integers, got dtype bool"),
+    ],
+)
+def test_ids_that_are_none(ids: np.ndarray, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        nn.Embedding(np.random.default_rng(0), ROWS, WIDTH).forward(ids)

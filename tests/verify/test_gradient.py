@@ -1,0 +1,205 @@
+"""check_gradient on honest pairs: they pass, with errors far below the tolerance; and wrong uses of it."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minirec import functional as F
+from minirec.verify import check_gradient
+from minirec.verify.report import Report
+
+
+def normal(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng([seed, *shape]).standard_normal(shape)
+
+
+HONEST = {
+    "linear": lambda: (normal(2, 5, 3), normal(3, 7), normal(7)),
+    "softmax": lambda: (normal(3, 5),),
+    "attention": lambda: (normal(2, 3, 5), normal(2, 7, 5), normal(2, 7, 2)),
+    "layer_norm": lambda: (normal(3, 5), normal(5), normal(5)),
+    "cross_entropy": lambda: (normal(3, 5), np.array([1, 4, 1])),
+    "embedding": lambda: (normal(5, 3), np.array([4, 0, 4, 2])),
+    "dropout": lambda: (normal(5, 7), 0.3, np.random.default_rng(3)),
+}
+
+
+def check(name: str, *args: Any, **options: Any) -> Report:
+    return check_gradient(getattr(F, f"{name}_forward"), getattr(F, f"{name}_backward"), *args, **options)
+
+
+@pytest.mark.parametrize("jacobian", [True, False])
+@pytest.mark.parametrize("name", HONEST)
+def test_an_honest_pair_passes_with_a_small_error(name: str, jacobian: bool) -> None:
+    report = check(name, *HONEST[name](), jacobian=jacobian)
+    assert report.ok, str(report)
+    assert report.error <= 1e-11
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_an_honest_pair_passes_in_every_direction(seed: int) -> None:
+    args = normal(2, 3, 5, seed=seed), normal(2, 7, 5, seed=seed), normal(2, 7, 2, seed=seed)
+    report = check("attention", *args, rng=seed)
+    assert report.ok, str(report)
+    order = next(row.value for row in report.checks if row.name == "Taylor remainder")
+    assert order == pytest.approx(2.0, abs=0.1)
+
+
+def test_the_same_seed_gives_the_same_report() -> None:
+    args = HONEST["attention"]()
+    assert check("attention", *args) == check("attention", *args)
+    assert check("attention", *args, rng=7) == check("attention", *args, rng=np.random.default_rng(7))
+
+
+def test_arguments_may_be_read_only_and_are_left_alone() -> None:
+    rng = np.random.default_rng(3)
+    state = rng.bit_generator.state
+    x = normal(5, 7)
+    kept = x.copy()
+    x.flags.writeable = False
+    assert check("dropout", x, 0.3, rng).ok
+    assert np.array_equal(x, kept)
+    assert rng.bit_generator.state == state
+
+
+def test_data_arguments_get_no_gradient_without_being_told() -> None:
+    prediction, target, weight = normal(3, 5), normal(3, 5, seed=1), np.abs(normal(3, 5, seed=2))
+    assert check("squared_error", prediction, target, weight).ok
+
+
+def test_wrt_says_which_arguments_have_a_gradient() -> None:
+    def forward(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+        return a * b, (a, b)
+
+    def backward(dy: np.ndarray, cache: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        return dy * cache[0]  # of b alone
+
+    assert check_gradient(forward, backward, normal(3), normal(3, seed=1), wrt=[1]).ok
+    report = check_gradient(forward, backward, normal(3), normal(3, seed=1))
+    assert [row.name for row in report.failures] == ["one gradient each"]
+    assert "1 returned for 2 (a, b)" in str(report)
+    assert report.error == float("inf")
+
+
+def test_a_zero_that_is_declared_passes_and_one_that_is_not_fails() -> None:
+    args = normal(2, 3, 5), normal(2, 1, 5), normal(2, 1, 7)  # one key: its weight is 1 whatever q and k are
+    silent = check("attention", *args)
+    assert [row.name for row in silent.failures] == ["every argument matters"]
+    assert "no gradient for q, k" in str(silent)
+    for zero in (["q", "k"], [0, 1]):
+        report = check("attention", *args, zero=zero)
+        assert report.ok, str(report)
+        assert report.zero == ("q", "k")
+        assert check("attention", *args, zero=zero, jacobian=False).ok
+
+
+@pytest.mark.parametrize("jacobian", [True, False])
+def test_a_wrong_declaration_fails(jacobian: bool) -> None:
+    report = check("attention", *HONEST["attention"](), zero=["q"], jacobian=jacobian)
+    assert [row.name for row in report.failures] == ["declared zeros are zero"]
+    assert "not zero: q" in str(report)
+
+
+@pytest.mark.parametrize("jacobian", [True, False])
+def test_everything_zero_fails_unless_all_of_it_is_declared(jacobian: bool) -> None:
+    def forward(x: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
+        return F.softmax_forward(x)[0].sum(axis=-1), x.shape  # 1 up to rounding
+
+    def backward(dy: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        return np.zeros(shape)
+
+    x = normal(3, 5)
+    silent = check_gradient(forward, backward, x, jacobian=jacobian)
+    assert "every argument matters" in [row.name for row in silent.failures]
+    declared = check_gradient(forward, backward, x, zero=["x"], jacobian=jacobian)
+    assert declared.ok, str(declared)
+
+
+def test_a_function_that_refuses_complex_numbers_is_checked_by_differences() -> None:
+    def forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return x * np.abs(x), x
+
+    report = check_gradient(forward, lambda dy, x: 2 * np.abs(x) * dy, np.array([0.7, -1.2, 2.5]))
+    assert report.ok, str(report)
+    assert "by differences" in str(report)
+    wrong = check_gradient(forward, lambda dy, x: 2 * x * dy, np.array([0.7, -1.2, 2.5]))
+    assert not wrong.ok
+
+
+def test_complex_step_gives_the_jacobian_where_differences_are_too_coarse() -> None:
+    x, one, zero = 3e-4 * normal(3, 2), normal(2), normal(2, seed=1)  # rows as narrow as √eps allows
+    report = check("layer_norm", x, one, zero, 1e-12, method="complex")
+    assert report.ok, str(report)
+    assert report.error <= 1e-11
+
+
+def test_the_complex_jacobian_is_refused_where_it_would_be_wrong() -> None:
+    report = check_gradient(
+        lambda x: (x * np.abs(x), x),
+        lambda dy, x: 2 * np.abs(x) * dy,
+        np.array([0.7, -1.2]),
+        method="complex",
+    )
+    assert "full Jacobian" in [row.name for row in report.failures]
+    assert "complex step" in str(report)
+
+
+def test_a_kink_within_the_step_is_named() -> None:
+    report = check("relu", np.array([1.0, 1e-5]))
+    assert not report.ok
+    assert "a kink, or a sharp bend?" in str(report)
+
+
+def test_the_worst_entry_is_where_the_mistake_is() -> None:
+    def backward(dy: np.ndarray, cache: Any) -> tuple[np.ndarray, ...]:
+        dx, dW, db = F.linear_backward(dy, cache)
+        dW[1, 4] *= 1.5
+        return dx, dW, db
+
+    report = check_gradient(F.linear_forward, backward, *HONEST["linear"]())
+    assert report.worst is not None
+    assert (report.worst.argument, report.worst.entry) == ("W", (1, 4))
+    assert report.worst.backward == pytest.approx(1.5 * report.worst.reference)
+    assert report.worst.output is not None
+    assert report.worst.output[-1] == 4
+
+
+def test_the_tolerance_is_the_largest_error_allowed() -> None:
+    def backward(dy: np.ndarray, cache: Any) -> np.ndarray:
+        return F.softmax_backward(dy, cache) * (1 + 1e-6)
+
+    x = normal(3, 5)
+    assert not check_gradient(F.softmax_forward, backward, x).ok
+    assert check_gradient(F.softmax_forward, backward, x, tolerance=1e-5).ok
+
+
+@pytest.mark.parametrize(
+    ("args", "options", "error", "words"),
+    [
+        ((np.ones(3, dtype=np.float32),), {}, TypeError, "x (argument 0) must be a float64 array"),
+        ((np.arange(3),), {}, ValueError, "no argument to differentiate"),
+        ((np.arange(3),), {"wrt": [0]}, TypeError, "got int64"),
+        ((np.ones(3),), {"wrt": [1]}, ValueError, "wrt holds 1, but there are 1 arguments"),
+        ((np.ones(3),), {"zero": ["y"]}, ValueError, "zero names 'y', which is not checked: allowed are x"),
+        ((np.ones(3),), {"zero": [2]}, ValueError, "zero names 2"),
+        ((np.ones(3),), {"method": "forward"}, ValueError, "method must be"),
+        ((np.ones((0, 3)),), {}, ValueError, "not empty"),
+    ],
+)  # fmt: skip
+def test_arguments_that_cannot_be_checked(
+    args: Any, options: Any, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error) as caught:
+        check("softmax", *args, **options)
+    assert words in str(caught.value)
+
+
+def test_forward_must_return_a_pair() -> None:
+    with pytest.raises(TypeError, match=r"must return the pair \(y, cache\), got ndarray"):
+        check_gradient(lambda x: x, lambda dy, cache: dy, np.ones(3))
+
+
+def test_an_integer_output_cannot_be_checked() -> None:
+    with pytest.raises(ValueError, match="real floating y that is not empty, got int64"):
+        check_gradient(lambda x: (np.array([1, 2]), x), lambda dy, x: dy, np.ones(2))
