@@ -1,4 +1,4 @@
-"""Plain NumPy references for the blocks of minirec.nn, written from the formulas: no caches, no batched heads.
+"""Plain NumPy references for the blocks of minirec.nn, from the formulas: no caches, no batched heads.
 
 They loop over batch rows, heads and queries, and share no code with the package. Inputs are (B, T, D).
 """

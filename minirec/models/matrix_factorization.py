@@ -261,6 +261,7 @@ class MatrixFactorization(Recommender):
 
     def score_histories(self, histories: Sequence[Array]) -> Array:
         """For users never seen: see the class. An empty history leaves μ + b_i."""
+        self._fitted()
         p = np.zeros((len(histories), self.dim), dtype=self.dtype)
         if self.loss != "squared":
             for row, history in zip(p, histories, strict=True):

@@ -7,6 +7,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "popularity": {"": {}},
     "mf": {
         "": {"dim": 64, "loss": "bpr"},
+        "shop": {"dim": 16, "loss": "bpr", "lr": 0.01, "reg": 0.05},
     },
     "mf-squared": {
         "": {"dim": 100, "loss": "squared"},
@@ -18,8 +19,12 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "num_heads": 2,
             "num_layers": 1,
             "hidden": 64,
-            "length": 20,
+            "length": 10,
             "negatives": 31,
+            "dropout": 0.0,
+            "lr": 3e-3,
+            "batch_size": 64,
+            "epochs": 6,
         },
     },
 }

@@ -34,23 +34,22 @@ class Module(ABC):
     def backward(self, dy: Array, cache: Any) -> tuple[Any, Grads]:
         """The gradient of the inputs, and the gradient of every parameter by name."""
 
-    def _places(self) -> Iterator[tuple[str, Module, str]]:
-        """(dotted name, owner, attribute) of every parameter, in the order of the constructor."""
+    def _named(self) -> Iterator[tuple[str, Array]]:
+        """(dotted name, array) of every parameter, in the order of the constructor; tied ones repeat."""
         for attribute, value in vars(self).items():
             if attribute.startswith("_"):
                 continue
             if isinstance(value, np.ndarray):
-                yield attribute, self, attribute
+                yield attribute, value
             for prefix, child in _children(attribute, value):
-                for name, owner, inner in child._places():
-                    yield f"{prefix}.{name}", owner, inner
+                for name, array in child._named():
+                    yield f"{prefix}.{name}", array
 
     def params(self) -> dict[str, Array]:
         """{dotted name: array}: the live arrays in a fixed order; an array used twice appears once."""
         named: dict[str, Array] = {}
         seen: set[int] = set()
-        for name, owner, attribute in self._places():
-            array = getattr(owner, attribute)
+        for name, array in self._named():
             if id(array) not in seen:
                 seen.add(id(array))
                 named[name] = array
@@ -68,14 +67,8 @@ class Module(ABC):
         for name, array in params.items():
             if array.shape != own[name].shape:
                 raise ValueError(f"{name} has shape {array.shape}, expected {own[name].shape}")
-        replacement = {id(own[name]): array for name, array in params.items()}
-        other = copy.deepcopy(self)
-        # Both walks meet the same places in the same order, tied ones included.
-        for (_, owner, attribute), (_, other_owner, _) in zip(
-            list(self._places()), list(other._places()), strict=True
-        ):
-            setattr(other_owner, attribute, replacement[id(getattr(owner, attribute))])
-        return other
+        # A deep copy that meets one of the own arrays takes the given one instead; tied ones stay tied.
+        return copy.deepcopy(self, {id(own[name]): array for name, array in params.items()})
 
     def astype(self, dtype: Any) -> Any:
         """A copy of this module with parameters of another precision; tied arrays stay tied."""

@@ -30,6 +30,7 @@ def linear(pair: Pair, rng: np.random.Generator) -> Check:
 
 
 def zero_upstream(pair: Pair) -> Check:
+    """dy = 0 gives exactly 0 everywhere."""
     out = pair.pull(np.zeros(pair.y.size))
     ok = bool(np.all(out == 0))
     return Check("zero in, zero out", ok, detail="" if ok else f"dy = 0 gives {largest(out):.3g}")

@@ -92,9 +92,8 @@ def check_gradient(
 
     worst, error, reach = None, float("inf"), None
     fault = differences.complex_step_fault(pair.value, pair.x, rng.standard_normal(pair.x.size))
-    size = (
-        derivative.largest(pair.y) if declared.issuperset(pair.names) else 0.0
-    )  # all zero: y is the only scale left
+    # Where every gradient is declared to be zero, y is the only scale that is left.
+    size = derivative.largest(pair.y) if declared.issuperset(pair.names) else 0.0
     if jacobian:
         row, error, worst, reach = derivative.full_jacobian(pair, rng, tolerance, method, fault, size)
         rows.append(row)

@@ -22,6 +22,14 @@ def test_backward_is_the_derivative_of_forward(row: gradient_table.Row) -> None:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
+def test_forward_takes_complex_numbers_as_complex_step_needs_them(row: gradient_table.Row) -> None:
+    adjoint = next(check for check in row.gradient().checks if check.name == "adjoint")
+    assert adjoint.detail == "by complex step"
+    assert adjoint.value is not None
+    assert adjoint.value <= 1e-13
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
 def test_float32_stays_float32_both_ways(row: gradient_table.Row) -> None:
     assert row.dtype is not None
     report = row.dtype()

@@ -68,6 +68,21 @@ def test_data_arguments_get_no_gradient_without_being_told() -> None:
     assert check("squared_error", prediction, target, weight).ok
 
 
+def test_an_argument_with_the_name_of_data_is_checked_when_it_gets_a_gradient() -> None:
+    def forward(x: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, F.LinearCache]:
+        return F.linear_forward(x, weight, np.zeros(7))
+
+    def wrong(dy: np.ndarray, cache: F.LinearCache) -> tuple[np.ndarray, ...]:
+        dx, dW, _ = F.linear_backward(dy, cache)
+        return dx, 2 * dW
+
+    args = normal(5, 3), normal(3, 7)
+    assert check_gradient(forward, lambda dy, cache: F.linear_backward(dy, cache)[:2], *args).ok
+    report = check_gradient(forward, wrong, *args)
+    assert report.worst is not None
+    assert report.worst.argument == "weight"
+
+
 def test_wrt_says_which_arguments_have_a_gradient() -> None:
     def forward(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
         return a * b, (a, b)

@@ -1,0 +1,155 @@
+"""Make the figures that take long, and store them in tests/results/*.json. Not part of the test run.
+
+    python tests/make_results.py ratings    biased factorization on MovieLens 100K, 5-fold: RMSE, MAE, times
+    python tests/make_results.py ranking    MovieLens 100K, leave-one-out, each model of the demo
+    python tests/make_results.py shop       the synthetic shop, three seeds, with paired differences
+    python tests/make_results.py all
+
+README and pages print figures from these files, and tests/test_readme.py compares them. The first two need
+MovieLens 100K (`python -m minirec data ml-100k`).
+"""
+
+import argparse
+import json
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import minirec
+from minirec import evaluation
+from minirec.data import concatenate, k_fold, leave_one_out, load_ml100k, synthetic
+from minirec.data.named import shop_dataset
+from minirec.models import MODELS, MatrixFactorization
+from minirec.models.presets import preset
+
+RESULTS = Path(__file__).parent / "results"
+METRICS = ("hit_rate", "ndcg", "mrr")
+SEEDS = (0, 1, 2)
+
+
+def ratings() -> None:
+    """Surprise's protocol for SVD: 5-fold cross-validation, RMSE and MAE as means over the folds."""
+    data = load_ml100k()
+    folds = k_fold(data.interactions, 5, 0)
+    variants = {
+        "per-rating float64": {"method": "per-rating", "dtype": "float64"},
+        "mini-batch float64": {"dtype": "float64"},
+        "mini-batch float32": {"dtype": "float32"},
+    }
+    rows = {}
+    for name, settings in variants.items():
+        errors, seconds = [], []
+        for train, test in folds:
+            model = MatrixFactorization(**preset("mf-squared"), **settings)
+            began = time.perf_counter()
+            model.fit(train, rng=0, progress=False)
+            seconds.append((time.perf_counter() - began) / model.epochs)
+            result = evaluation.evaluate_ratings(model, test)
+            errors.append((result.rmse, result.mae))
+        rmse, mae = np.mean(errors, axis=0)
+        rows[name] = {
+            "rmse": float(rmse),
+            "mae": float(mae),
+            "folds": errors,
+            "seconds_per_epoch": float(np.median(seconds)),
+        }
+        print(f"{name}: RMSE {rmse:.4f}  MAE {mae:.4f}  {np.median(seconds):.3f} s per epoch")
+    store(
+        "ml100k-ratings",
+        "ratings",
+        data,
+        {"protocol": "5-fold cross-validation, mean of the folds", "models": rows},
+    )
+
+
+def ranking() -> None:
+    """Leave-one-out on MovieLens 100K, one file per model."""
+    data = load_ml100k()
+    train, valid, test = leave_one_out(data.interactions)
+    for name in ("popularity", "mf-squared", "mf", "transformer"):
+        settings = preset(name, "ml-100k")
+        model = MODELS[name.removesuffix("-squared")](**settings)
+        began = time.perf_counter()
+        model.fit(train, valid=valid, rng=0)
+        seconds = time.perf_counter() - began
+        result = evaluation.evaluate(model, train, test, also_seen=valid, metrics=METRICS)
+        print(evaluation.comparison_table({name: result}))
+        log = getattr(model, "log", None)
+        row = {
+            "model": name,
+            "settings": model.settings(),
+            "protocol": result.protocol,
+            "metrics": {result.label(m): [result.mean(m), *result.interval(m)] for m in METRICS},
+            "seconds_of_training": seconds,
+        }
+        if log is not None:
+            row["training"] = {"losses": log.losses, "validation": log.validation, "ended": log.ended}
+        store(f"ml100k-{name}", "ranking", data, row)
+
+
+def shop() -> None:
+    """Three shops: what each model reaches, of the best possible, and whether the order of models is sure."""
+    seeds = {}
+    for seed in SEEDS:
+        world = synthetic(seed=seed)
+        data = shop_dataset(world)
+        train, valid, test = leave_one_out(data.interactions)
+        results = {}
+        for name in ("popularity", "mf-squared", "mf", "transformer"):
+            model = MODELS[name.removesuffix("-squared")](**preset(name, "shop"))
+            model.fit(train, valid=valid, rng=seed, progress=False)
+            results[name] = evaluation.evaluate(model, train, test, also_seen=valid, metrics=METRICS)
+        histories = concatenate(train, valid).histories()
+        best = world.best_possible(test, histories)
+        blind = world.best_possible(test, histories, know_taste=False)
+        pairs = (("transformer", "mf"), ("mf", "popularity"))
+        seeds[str(seed)] = {
+            "digest": data.digest,
+            "best_possible": best.ndcg,
+            "best_possible_from_history": blind.ndcg,
+            "ndcg": {name: [r.mean("ndcg"), *r.interval("ndcg")] for name, r in results.items()},
+            "hit_rate": {name: [r.mean("hit_rate"), *r.interval("hit_rate")] for name, r in results.items()},
+            "paired_ndcg": {
+                f"{a} - {b}": evaluation.paired_difference(results[a], results[b], "ndcg") for a, b in pairs
+            },
+        }
+        print(f"seed {seed}: best possible {best.ndcg:.4f}, from the history alone {blind.ndcg:.4f}")
+        print(evaluation.comparison_table(results))
+        for pair, difference in seeds[str(seed)]["paired_ndcg"].items():
+            print("{}: {:.4f} [{:.4f}, {:.4f}]".format(pair, *difference))
+    store("shop", "shop", None, {"protocol": results["mf"].protocol, "seeds": seeds})
+
+
+def store(name: str, command: str, data: Any, content: dict[str, Any]) -> None:
+    """Write one file: the command, the versions and the digest of the data stand beside the figures."""
+    head: dict[str, Any] = {
+        "command": f"python tests/make_results.py {command}",
+        "minirec": minirec.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+    if data is not None:
+        head["data"] = {"name": data.name, "digest": data.digest}
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps(head | content, indent=2) + "\n", encoding="utf-8")
+    print(f"wrote tests/results/{path.name}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = {"ratings": ratings, "ranking": ranking, "shop": shop}
+    parser.add_argument("which", choices=[*commands, "all"])
+    which = parser.parse_args().which
+    for name, command in commands.items():
+        if which in (name, "all"):
+            command()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,466 @@
+"""TransformerRecommender: gradients of the whole network, its three lessons, padding, training.
+
+The networks are those of network_table: random parameters in float64, 7 items, width 4, two heads.
+"""
+
+import itertools
+import math
+from typing import Any
+
+import network_table as table
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minirec import nn
+from minirec.data import sampling
+from minirec.data.interactions import Interactions
+from minirec.data.sequences import pad_histories
+from minirec.models import TransformerRecommender
+from minirec.models.transformer import candidate_loss_backward, candidate_loss_forward
+from minirec.verify import check_gradient
+
+LOSSES = ("softmax", "bce", "bpr", "squared")
+SOURCES = ("history", "user")
+CANDIDATES = ("pointwise", "listwise")
+KINDS = list(itertools.product(SOURCES, CANDIDATES))
+TIGHT = {"rtol": 0, "atol": 1e-11, "equal_nan": False}  # scores of size 10
+
+
+def network(source: str, candidates: str) -> Any:
+    return table.recommender("softmax", source, candidates).network
+
+
+def sequences(users: int = 20, items: int = 17, length: int = 6, seed: int = 0) -> Interactions:
+    """Random sequences without repeats, with ratings: nothing but memory can predict them."""
+    rng = np.random.default_rng(seed)
+    rows = [(u, int(i)) for u in range(users) for i in rng.permutation(items)[:length]]
+    return Interactions(*zip(*rows, strict=True), ratings=rng.integers(1, 6, len(rows)))  # type: ignore[misc]
+
+
+def small(**settings: Any) -> TransformerRecommender:
+    common = {"length": 5, "negatives": 4, "hidden": 16, "epochs": 1, "batch_size": 16, "dropout": 0.0}
+    return TransformerRecommender(8, 2, 1, **common | settings)
+
+
+# Gradients
+
+
+@pytest.mark.parametrize("row", table.TRANSFORMERS, ids=str)
+def test_the_gradient_of_every_parameter_of_the_whole_network(row: Any) -> None:
+    report = row.gradient()
+    assert report.ok, str(report)
+    assert report.error <= 1e-8
+
+
+@pytest.mark.parametrize(("loss", "source"), list(itertools.product(LOSSES, SOURCES)))
+def test_loss_and_grads_is_what_was_checked(loss: str, source: str) -> None:
+    model = table.recommender(loss, source, "pointwise")
+    batch: tuple[np.ndarray, ...] = (table.source_ids(source), table.CANDIDATES)
+    if loss == "squared":
+        batch += (table.RATINGS,)
+    value, grads = model.loss_and_grads(batch, 0.25, None)
+    checked = table.NetworkWithLoss(model.network, loss)
+    expected, cache = checked.forward(*batch[:2])
+    _, named = checked.backward(0.25, cache)
+    assert value == expected
+    assert list(grads) == list(model.network.params())
+    assert all(np.array_equal(grads[name], named[f"network.{name}"]) for name in grads)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_candidate_losses_equal_loops(loss: str) -> None:
+    rng = np.random.default_rng(0)
+    scores, ratings = rng.standard_normal((3, 5)), rng.standard_normal(3)
+
+    def log_sigma(x: float) -> float:
+        return -math.log1p(math.exp(-x))
+
+    taken, other = scores[:, 0], scores[:, 1:]
+    expected = {
+        "softmax": np.mean([math.log(sum(np.exp(row))) - row[0] for row in scores]),
+        "bce": -np.mean([*map(log_sigma, taken), *map(log_sigma, -other.ravel())]),
+        "bpr": -np.mean([log_sigma(row[0] - row[c]) for row in scores for c in range(1, 5)]),
+        "squared": np.mean((scores[:, 0] - ratings) ** 2),
+    }[loss]
+    args = (ratings,) if loss == "squared" else ()
+    assert candidate_loss_forward(loss, scores, *args)[0] == pytest.approx(expected, rel=1e-13)
+    report = check_gradient(
+        lambda s: candidate_loss_forward(loss, s, *args), candidate_loss_backward, scores, names=["scores"]
+    )
+    assert report.ok, str(report)
+    single, cache = candidate_loss_forward(loss, *(a.astype(np.float32) for a in (scores, *args)))
+    assert single.dtype == np.float32
+    assert candidate_loss_backward(1.0, cache).dtype == np.float32
+
+
+def test_the_tied_table_gets_the_gradient_of_both_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, uses = network("history", "pointwise"), []
+    true_backward = nn.Embedding.backward
+
+    def spy(self: nn.Embedding, dy: np.ndarray, cache: Any) -> Any:
+        result = true_backward(self, dy, cache)
+        if self is net.item_embedding:
+            uses.append((cache.ids, result[1]["E"]))
+        return result
+
+    monkeypatch.setattr(nn.Embedding, "backward", spy)
+    scores, cache = net.forward(table.HISTORIES, table.CANDIDATES)
+    ds = np.random.default_rng(0).standard_normal(scores.shape)
+    E = net.backward(ds, cache)[1]["item_embedding.E"]
+    assert sorted(ids.shape for ids, _ in uses) == [table.CANDIDATES.shape, table.HISTORIES.shape]
+    assert all(gradient.any() for _, gradient in uses)
+    np.testing.assert_allclose(E, uses[0][1] + uses[1][1], rtol=0, atol=1e-13)
+    assert not E[0].any()  # padding
+    assert E[1:].any(axis=1).all()
+
+
+# The three lessons
+
+
+@pytest.mark.parametrize("candidates", CANDIDATES)
+def test_first_lesson_attention_over_one_key_is_constant(candidates: str) -> None:
+    net = network("user", candidates)
+    scores, cache = net.forward(table.source_ids("user"), table.CANDIDATES)
+    encoder, decoder = cache.transformer.encoder.blocks[0], cache.transformer.decoder.blocks[0]
+    for weights in (encoder.attention.f.attention.p, decoder.cross_attention.f.attention.p):
+        assert np.array_equal(weights, np.ones_like(weights))
+    _, grads = net.backward(np.random.default_rng(0).standard_normal(scores.shape), cache)
+    idle = [
+        f"transformer.{where}.{name}"
+        for where in ("encoder.blocks.0.attention", "decoder.blocks.0.cross_attention")
+        for name in ("W_q", "b_q", "W_k", "b_k")
+    ]
+    for name in idle:
+        assert not grads[name].any(), name
+    # So these may be anything: no score changes by one bit.
+    rng = np.random.default_rng(1)
+    other = net.with_params(net.params() | {name: rng.standard_normal(grads[name].shape) for name in idle})
+    assert np.array_equal(other.forward(table.source_ids("user"), table.CANDIDATES)[0], scores)
+    # With a history as source the same parameters do learn.
+    net = network("history", candidates)
+    scores, cache = net.forward(table.HISTORIES, table.CANDIDATES)
+    _, grads = net.backward(np.random.default_rng(0).standard_normal(scores.shape), cache)
+    assert all(grads[name].any() for name in idle if not name.endswith("b_k"))
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_second_lesson_listwise_scores_depend_on_the_other_candidates(source: str) -> None:
+    ids, others = table.source_ids(source), table.CANDIDATES.copy()
+    others[:, 1:] = np.array([[6, 1, 3], [7, 2, 4], [5, 6, 7]])
+    pointwise, listwise = network(source, "pointwise"), network(source, "listwise")
+    first, second = (pointwise.forward(ids, c)[0] for c in (table.CANDIDATES, others))
+    assert np.array_equal(first[:, 0], second[:, 0])
+    first, second = (listwise.forward(ids, c)[0] for c in (table.CANDIDATES, others))
+    assert np.abs(first[:, 0] - second[:, 0]).min() > 1e-6
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@given(cut=st.integers(1, 6))
+def test_second_lesson_pointwise_scoring_in_chunks_is_the_same(source: str, cut: int) -> None:
+    ids, everything = table.source_ids(source), np.tile(np.arange(1, 8), (3, 1))
+    net = network(source, "pointwise")
+    whole, _ = net.forward(ids, everything)
+    parts = [net.forward(ids, part)[0] for part in (everything[:, :cut], everything[:, cut:])]
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, **TIGHT)
+    net = network(source, "listwise")
+    whole, _ = net.forward(ids, everything)
+    parts = [net.forward(ids, part)[0] for part in (everything[:, :cut], everything[:, cut:])]
+    assert np.abs(np.concatenate(parts, axis=1) - whole).max() > 1e-6
+
+
+@pytest.mark.parametrize(("source", "candidates"), KINDS)
+@given(order=st.permutations(range(4)))
+def test_third_lesson_permuting_candidates_permutes_scores(
+    source: str, candidates: str, order: list[int]
+) -> None:
+    net, ids = network(source, candidates), table.source_ids(source)
+    scores, _ = net.forward(ids, table.CANDIDATES)
+    permuted, _ = net.forward(ids, table.CANDIDATES[:, order])
+    np.testing.assert_allclose(permuted, scores[:, order], **TIGHT)
+
+
+def test_equal_candidates_get_equal_scores() -> None:
+    for source, candidates in KINDS:
+        scores, _ = network(source, candidates).forward(table.source_ids(source), table.CANDIDATES)
+        np.testing.assert_allclose(scores[0, 1], scores[0, 3], **TIGHT)  # item 5 twice
+        assert abs(scores[0, 1] - scores[0, 2]) > 1e-6
+
+
+# Sources
+
+
+@pytest.mark.parametrize("candidates", CANDIDATES)
+@pytest.mark.parametrize("padding", [1, 4])
+def test_the_amount_of_padding_changes_nothing(candidates: str, padding: int) -> None:
+    net = network("history", candidates)
+    scores, cache = net.forward(table.HISTORIES, table.CANDIDATES)
+    ds = np.random.default_rng(0).standard_normal(scores.shape)
+    _, grads = net.backward(ds, cache)
+    wide = np.pad(table.HISTORIES, ((0, 0), (padding, 0)))
+    other, cache = net.forward(wide, table.CANDIDATES)
+    np.testing.assert_allclose(other, scores, **TIGHT)
+    _, other_grads = net.backward(ds, cache)
+    for name in grads:
+        np.testing.assert_allclose(other_grads[name], grads[name], **TIGHT, err_msg=name)
+
+
+def test_the_order_of_a_history_matters() -> None:
+    net = network("history", "pointwise")
+    history = np.array([[7, 2, 5, 3, 4]])
+    scores = [net.forward(h, table.CANDIDATES[:1])[0] for h in (history, history[:, [0, 1, 2, 4, 3]])]
+    assert np.abs(scores[0] - scores[1]).max() > 1e-6
+
+
+def test_an_empty_history_gives_finite_scores_and_gradients() -> None:
+    for candidates in CANDIDATES:
+        net = network("history", candidates)
+        empty = np.zeros((2, 5), dtype=np.int64)
+        scores, cache = net.forward(empty, table.CANDIDATES[:2])
+        assert np.isfinite(scores).all()
+        assert np.abs(scores[0] - scores[1]).max() > 1e-6  # the candidates differ
+        _, grads = net.backward(np.ones_like(scores), cache)
+        assert all(np.isfinite(g).all() for g in grads.values())
+        assert not grads["item_embedding.E"][0].any()
+
+
+@pytest.mark.parametrize(("source", "candidates"), KINDS)
+def test_a_row_is_the_same_alone(source: str, candidates: str) -> None:
+    net, ids = network(source, candidates), table.source_ids(source)
+    scores, _ = net.forward(ids, table.CANDIDATES)
+    for b in range(3):
+        alone, _ = net.forward(ids[b : b + 1], table.CANDIDATES[b : b + 1])
+        np.testing.assert_allclose(alone[0], scores[b], **TIGHT)
+
+
+def test_users_and_items_have_tables_of_their_own_and_dropout_needs_a_generator() -> None:
+    net = network("user", "pointwise")
+    assert net.params()["user_embedding.E"].shape == (table.USERS, table.WIDTH)
+    assert net.params()["item_embedding.E"].shape == (table.ITEMS + 1, table.WIDTH)
+    assert "user_embedding.E" not in network("history", "pointwise").params()
+    model = TransformerRecommender(table.WIDTH, table.HEADS, 1, hidden=5, dropout=0.5)
+    model.user_ids, model.item_ids = list(range(3)), list(range(table.ITEMS))
+    net = model.build(np.random.default_rng(0))
+    plain, _ = net.forward(table.HISTORIES, table.CANDIDATES)
+    again, _ = net.forward(table.HISTORIES, table.CANDIDATES)
+    dropped, cache = net.forward(table.HISTORIES, table.CANDIDATES, rng=np.random.default_rng(0))
+    assert np.array_equal(plain, again)
+    assert not np.array_equal(plain, dropped)
+    assert cache.source_dropout.factor is not None
+    assert cache.candidate_dropout.factor is not None
+
+
+def test_encoder_and_decoder_have_the_layers_asked_for() -> None:
+    model = TransformerRecommender(8, 2, 3, hidden=5)
+    model.user_ids, model.item_ids = list(range(3)), list(range(7))
+    net = model.build(np.random.default_rng(0))
+    assert len(net.transformer.encoder.blocks) == len(net.transformer.decoder.blocks) == 3
+
+
+# Training
+
+
+@pytest.mark.parametrize(("source", "candidates"), KINDS)
+def test_the_loss_of_an_untrained_network_is_about_log_c(source: str, candidates: str) -> None:
+    C = 64
+    model = TransformerRecommender(32, 2, 1, source=source, candidates=candidates, length=11, hidden=32)
+    model.user_ids, model.item_ids = list(range(50)), list(range(500))
+    net, rng = model.build(np.random.default_rng(0)), np.random.default_rng(1)
+    ids = rng.integers(1, 501, (50, 11)) if source == "history" else np.arange(50)[:, None]
+    scores, _ = net.forward(ids, rng.integers(1, 501, (50, C)))
+    loss, _ = candidate_loss_forward("softmax", scores)
+    # Scores of variance s² cost s²/2 more than log C; the last weights are drawn so that s² is about 2.
+    assert math.log(C) - 0.3 < loss < math.log(C) + 1.5
+
+
+@pytest.mark.parametrize(("source", "candidates"), [("history", "pointwise"), ("user", "listwise")])
+def test_twenty_sequences_can_be_overfitted(source: str, candidates: str) -> None:
+    train = sequences()
+    settings = {"hidden": 32, "epochs": 60, "negatives": 7, "lr": 5e-3}
+    model = TransformerRecommender(
+        16, 2, 1, source=source, candidates=candidates, length=5, dropout=0.0, batch_size=20, **settings
+    ).fit(train, rng=0, progress=False)
+    # Of six events of a user the first has nothing before it: there a history can do no better than chance.
+    chance = math.log(8) / 6 if source == "history" else 0.0
+    assert model.log.losses[-1] < chance + 0.15
+    assert model.log.losses[0] > 1.5
+    if source == "history":
+        histories = [h[:-1] for h in model.histories]
+        best = model.score_histories(histories)
+        for row, history in zip(best, histories, strict=True):
+            row[history] = -np.inf
+        assert np.mean(best.argmax(axis=1) == [h[-1] for h in model.histories]) > 0.9
+
+
+def test_ratings_can_be_overfitted() -> None:
+    train = sequences()
+    model = small(loss="squared", source="user", epochs=100, lr=1e-2, hidden=32)
+    model.fit(train, rng=0, progress=False)
+    assert model.mu == train.ratings.mean()
+    assert model.log.losses[-1] < 0.2 * train.ratings.var()
+    # Scores are on the scale of the ratings.
+    scores = model.score(np.arange(20))[train.users, train.items]
+    assert np.mean((scores - train.ratings) ** 2) < 0.3 * train.ratings.var()
+
+
+@pytest.mark.parametrize(("loss", "source"), list(itertools.product(LOSSES, SOURCES)))
+def test_every_loss_falls(loss: str, source: str) -> None:
+    model = small(loss=loss, source=source, candidates="listwise", epochs=6, lr=1e-2)
+    model.fit(sequences(), rng=0, progress=False)
+    assert model.log.losses[-1] < 0.9 * model.log.losses[0]
+
+
+def test_one_batch_is_what_the_paper_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sources are strictly before their target, column 0 is the target, the rest is unseen by the user."""
+    train = sequences()
+    model, batches = small(), []
+    true_loss = TransformerRecommender.loss_and_grads
+
+    def spy(self: TransformerRecommender, batch: Any, *rest: Any) -> Any:
+        batches.append(batch)
+        return true_loss(self, batch, *rest)
+
+    monkeypatch.setattr(TransformerRecommender, "loss_and_grads", spy)
+    model.fit(train, rng=0, progress=False)
+    sources = np.concatenate([source for source, _ in batches])
+    candidates = np.concatenate([c for _, c in batches])
+    assert sources.shape == (len(train), 5)  # nothing repeats, so each event is an example
+    assert candidates.shape == (len(train), 1 + 4)
+    seen = {}
+    for user, history in enumerate(model.histories):
+        for place, target in enumerate(history):
+            key = (tuple(pad_histories([history[:place]], 5)[0].tolist()), int(target) + 1)
+            seen.setdefault(key, []).append(user)
+    for source, row in zip(sources, candidates, strict=True):
+        users = seen[tuple(source.tolist()), int(row[0])]
+        assert row[0] not in source
+        assert any(not np.isin(row[1:] - 1, model.histories[user]).any() for user in users)
+
+
+def test_switching_dropout_off_changes_neither_order_nor_negatives(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[list[np.ndarray]] = []
+    true_sampler = sampling.sample_negatives
+
+    def spy(rng: Any, users: np.ndarray, *rest: Any) -> np.ndarray:
+        negatives = true_sampler(rng, users, *rest)
+        drawn[-1] += [users, negatives]
+        return negatives
+
+    monkeypatch.setattr(sampling, "sample_negatives", spy)
+    states = []
+    for dropout in (0.0, 0.4):
+        drawn.append([])
+        states.append(small(dropout=dropout, epochs=2).fit(sequences(), rng=3, progress=False).state())
+    assert len(drawn[0]) == len(drawn[1]) > 4
+    assert all(map(np.array_equal, *drawn))
+    assert any(not np.array_equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_dropout_is_not_active_in_scores() -> None:
+    train = sequences()
+    model = small(dropout=0.5).fit(train, rng=3, progress=False)
+    assert np.array_equal(model.score(np.arange(20)), model.score(np.arange(20)))
+    plain = small(dropout=0.0)
+    plain.remember(train)
+    plain.load_state(model.state())
+    assert np.array_equal(plain.score(np.arange(20)), model.score(np.arange(20)))
+    recommended = [model.recommend_histories([[3, 1]], 5) for _ in range(2)]
+    assert np.array_equal(recommended[0].scores, recommended[1].scores)
+
+
+def test_the_order_of_rows_does_not_matter_where_time_says_it() -> None:
+    x = sequences()
+    timed = Interactions(x.users, x.items, x.ratings, np.arange(len(x)))
+    shuffled = timed.select(np.random.default_rng(0).permutation(len(x)))
+    first, second = (small().fit(data, rng=3, progress=False).state() for data in (timed, shuffled))
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_the_size_of_shards_does_not_depend_on_threads_and_changes_rounding_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from minirec.models import transformer
+
+    states = []
+    for size in (3, 16):
+        monkeypatch.setattr(transformer, "shard_size", lambda *_, size=size: size)
+        states.append(small(dtype="float64").fit(sequences(), rng=3, progress=False).state())
+    for name in states[0]:
+        # Eight steps of Adam, which divides by small numbers: rounding of 1e-16 may grow to 1e-9.
+        np.testing.assert_allclose(states[0][name], states[1][name], rtol=0, atol=1e-7)
+
+
+def test_early_stopping_keeps_the_best_epoch() -> None:
+    x = sequences(length=7)
+    last = np.arange(len(x)) % 7 == 6
+    model = small(epochs=30, patience=2, lr=2e-2)
+    model.fit(x.select(~last), valid=x.select(last), rng=0, progress=False)
+    values = dict(model.log.validation)
+    assert len(values) < 30
+    assert values[model.log.best_epoch] == max(values.values())
+    assert f"kept the parameters of epoch {model.log.best_epoch}" in model.log.ended
+
+
+def test_somebody_who_has_met_every_item_gives_no_examples() -> None:
+    x = Interactions([0] * 5 + [1, 1, 1], [0, 1, 2, 3, 4, 0, 1, 2])
+    model = small(negatives=2).fit(x, rng=0, progress=False)
+    assert model.log.steps == 1
+    assert np.isfinite(model.score(np.arange(2))).all()
+    assert small(loss="squared").fit(
+        Interactions(x.users, x.items, np.ones(8)), rng=0, progress=False
+    ).log.losses  # no negatives, so nobody is left out
+
+
+# What it tells
+
+
+def test_attention_weights_of_a_history() -> None:
+    model = small(length=3).fit(sequences(), rng=0, progress=False)
+    weights = model.attention_weights(np.array([9, 4, 6, 2]), np.array([0, 5]))
+    assert weights.shape == (1, 2, 2, 3)  # layers, heads, candidates, the last three items
+    np.testing.assert_allclose(weights.sum(axis=-1), 1.0, rtol=0, atol=1e-6)
+    assert weights.min() > 0
+    with pytest.raises(ValueError, match="has no history to attend to"):
+        small(source="user").attention_weights(np.array([1]), np.array([0]))
+
+
+def test_an_unseen_user_gets_the_mean_of_all_users_where_the_source_is_the_user() -> None:
+    model = small(source="user").fit(sequences(), rng=0, progress=False)
+    scores = model.score_histories([np.array([1, 2]), np.array([], dtype=int)])
+    expected = model.score(np.arange(20)).mean(axis=0)
+    assert all(np.array_equal(row, expected) for row in scores)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"source": "basket"}, "source must be one of 'history', 'user', got 'basket'"),
+        ({"candidates": "pairwise"}, "candidates must be one of 'pointwise', 'listwise', got 'pairwise'"),
+        ({"loss": "hinge"}, "loss must be one of 'softmax', 'bce', 'bpr', 'squared', got 'hinge'"),
+        ({"dtype": "float16"}, "dtype must be one of 'float32', 'float64', got 'float16'"),
+        ({"length": 0}, "length must be at least 1, got 0"),
+        ({"num_layers": 0}, "num_layers must be at least 1, got 0"),
+        ({"epochs": -1}, "epochs must be at least 1, got -1"),
+        ({"negatives": 0}, 'negatives must be at least 1 with loss="softmax", got 0'),
+    ],
+)
+def test_settings_that_are_refused(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        TransformerRecommender(**settings)
+
+
+def test_squared_loss_needs_ratings() -> None:
+    x = sequences()
+    with pytest.raises(ValueError, match='loss="squared" needs ratings, and these interactions have none'):
+        small(loss="squared").fit(Interactions(x.users, x.items), progress=False)
+    with pytest.raises(ValueError, match='loss="squared" needs ratings'):
+        candidate_loss_forward("squared", np.zeros((2, 3)))
+
+
+def test_the_defaults_are_those_of_the_document() -> None:
+    settings = TransformerRecommender().settings()
+    assert (settings["embedding_dim"], settings["num_heads"], settings["num_layers"]) == (64, 8, 2)
+    found = settings["source"], settings["candidates"], settings["loss"]
+    assert found == ("history", "pointwise", "softmax")
+    assert TransformerRecommender(**settings).settings() == settings
