@@ -7,10 +7,11 @@ exit code 2; only a fault of minirec itself shows a traceback.
 from __future__ import annotations
 
 import argparse
-import csv
+import io
 import json
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,51 +19,64 @@ from typing import Any
 import numpy as np
 
 import minirec
-from minirec import evaluation, plots
-from minirec.data import Dataset, leave_one_out
+from minirec import demo, evaluation, plots
+from minirec.data import Dataset, Interactions, leave_one_out
 from minirec.data.named import NAMES, open_dataset
 from minirec.models import MODELS, Recommender
+from minirec.models.base import UnknownIdError
 from minirec.models.presets import PRESETS, preset
+from minirec.models.storage import ModelFileError
+from minirec.usage import Parser, UsageError, id_like, ids, message, setting, whole_number
 
-METRICS = ("hit_rate", "ndcg", "mrr", "recall")
-
-
-class UsageError(ValueError):
-    """What was asked for on the command line cannot be done."""
+METRICS = ("hit_rate", "ndcg", "mrr")  # with one hidden item per user, recall is the hit rate
+ROLES = ("user", "item", "rating", "timestamp")
+WRITTEN = "a model.npz that train or demo has written"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, 2 for a wrong input, 130 after Ctrl-C."""
-    parser = build_parser()
-    options = parser.parse_args(arguments)
-    if options.command is None:
-        parser.print_help()
-        return 0
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a title that the terminal has no letters for
     try:
-        options.run(options)
+        code = _run(arguments)
+        sys.stdout.flush()  # here, where a closed pipe can still be caught
     except KeyboardInterrupt:
         print("minirec: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (ValueError, KeyError, OSError, FloatingPointError) as error:
-        print(f"minirec {options.command}: {_message(error)}", file=sys.stderr)
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    parser = build_parser()
+    try:
+        options = parser.parse_args(arguments)
+    except SystemExit as end:  # after --help, --version or an error of argparse
+        return int(end.code or 0)
+    if options.command is None:
+        parser.print_help()
+        return 0
+    try:
+        with warnings.catch_warnings():
+            # NumPy warns of an overflow; what it leads to is an error that names the step and the parameter.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            options.run(options)
+    except BrokenPipeError:
+        raise
+    except (ValueError, KeyError, OSError, FloatingPointError, MemoryError) as error:
+        print(f"minirec {options.command}: {message(error)}", file=sys.stderr)
         return 2
     return 0
 
 
-def _message(error: Exception) -> str:
-    text = str(error) or type(error).__name__
-    return " ".join(text.split())
-
-
 def build_parser() -> argparse.ArgumentParser:
     """All commands with their options, help and examples."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m minirec",
         description="A Transformer recommender in pure NumPy that can be read, checked and changed.",
-        epilog="Begin with:  python -m minirec demo",
+        epilog="Begin with: python -m minirec demo. Examples of a command: python -m minirec train --help",
     )
     parser.add_argument("--version", action="version", version=f"minirec {minirec.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
@@ -86,40 +100,101 @@ def _command(commands: Any, name: str, run: Any, summary: str, examples: str) ->
     return parser
 
 
+DATA = f"{', '.join(NAMES)}, or a file of interactions (CSV, TSV) or its folder"
+
+
 def _add_data_options(parser: argparse.ArgumentParser, default: str | None = None) -> None:
-    names = " or ".join(NAMES)
     parser.add_argument(
         "--data",
         default=default,
         required=default is None,
         metavar="DATA",
-        help=f"{names}, or a ratings file (CSV, TSV) or folder"
-        + (f" (default: {default})" if default else ""),
+        help=DATA + (f" (default: {default})" if default else ""),
     )
     _add_source_options(parser)
 
 
 def _add_source_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--from", dest="source", metavar="PATH", help="a folder or zip that holds MovieLens 100K"
+        "--from", dest="source", metavar="PATH", help="for ml-100k: a folder or zip that holds MovieLens 100K"
     )
-    columns = parser.add_argument_group("columns of a ratings file, where their names are not the usual ones")
-    for role in ("user", "item", "rating", "timestamp"):
-        columns.add_argument(f"--{role}-column", metavar="NAME")
-    columns.add_argument("--encoding", default="utf-8", help="of the file (default: utf-8)")
-    columns.add_argument(
+    file = parser.add_argument_group("how to read a file")
+    for role in ROLES:
+        file.add_argument(
+            f"--{role}-column",
+            metavar="NAME",
+            help=f"the column of the {role}, if its name is not a usual one",
+        )
+    file.add_argument("--encoding", metavar="NAME", help="such as latin-1 (default: utf-8)")
+    file.add_argument(
         "--duplicates",
         choices=("error", "keep", "last"),
-        default="error",
-        help="what to do when a user meets an item twice (default: error)",
+        help="when a user meets an item twice: stop, keep all, or keep the last (default: error)",
     )
+
+
+def _reading(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    """How to read the file `name`, as far as it is said. An option that would be ignored is an error."""
+    values = {role: getattr(options, f"{role}_column") for role in ROLES}
+    values |= {"encoding": options.encoding, "duplicates": options.duplicates}
+    given = {option: value for option, value in values.items() if value is not None}
+    if options.source is not None and name != "ml-100k":
+        raise UsageError(
+            f"--from {options.source} is for ml-100k only, the data here are {name}: leave it out"
+        )
+    if given and name in NAMES:
+        option = next(f"--{option}-column" if option in ROLES else f"--{option}" for option in given)
+        raise UsageError(f"{option} is for files only, the data here are {name}: leave it out")
+    return given
 
 
 def _open(name: str, options: argparse.Namespace) -> Dataset:
-    columns = {role: getattr(options, f"{role}_column") for role in ("user", "item", "rating", "timestamp")}
+    given = _reading(name, options)
     if name in NAMES:
-        return open_dataset(name, source=options.source, seed=getattr(options, "seed", 0))
-    return open_dataset(name, encoding=options.encoding, duplicates=options.duplicates, **columns)
+        return open_dataset(name, source=options.source, seed=options.seed)
+    return open_dataset(name, **given)
+
+
+def _split(dataset: Dataset, name: str) -> tuple[Interactions, Interactions, Interactions]:
+    """Leave-one-out, with an error before the training where there is nothing to hold out."""
+    train, valid, test = leave_one_out(dataset.interactions)
+    if len(test) == 0:
+        raise UsageError(
+            f"{name}: none of the {train.n_users} users has 3 interactions or more, so none can be held out "
+            "for validation and test: give more data"
+        )
+    return train, valid, test
+
+
+def _folder(name: str) -> Path:
+    """The folder of --out, made if it is not there."""
+    folder = Path(name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise UsageError(f"--out {name} is a file, not a folder: give another name") from error
+    except OSError as error:
+        raise UsageError(f"--out {name} cannot be made ({error.strerror}): give another folder") from error
+    if not os.access(folder, os.W_OK):
+        raise UsageError(f"--out {name} cannot be written to: give another folder, or change its permissions")
+    return folder
+
+
+def _load(name: str) -> Recommender:
+    """The model in the file of --model."""
+    if Path(name).is_dir():
+        raise UsageError(
+            f"--model {name} is a folder: name the file in it, such as {Path(name, 'model.npz')}"
+        )
+    try:
+        model: Recommender = Recommender.load(name)
+    except FileNotFoundError as error:
+        raise UsageError(f"--model {name}: there is no such file: give {WRITTEN}") from error
+    except ModelFileError as error:
+        raise UsageError(f"--model {error}; give {WRITTEN}, with this version of minirec") from error
+    except OSError as error:
+        raise UsageError(f"--model {name} cannot be read ({error.strerror}): give {WRITTEN}") from error
+    return model
 
 
 # demo
@@ -139,16 +214,23 @@ def _add_demo(commands: Any) -> None:
 
 
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
+    _add_seed(parser, "seed of everything random")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
-def run_demo(options: argparse.Namespace) -> None:
-    from minirec import demo
+def _add_seed(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument("--seed", type=whole_number(0), default=0, metavar="N", help=f"{what} (default: 0)")
 
-    dataset = None if options.data == "shop" else _open(options.data, options)
-    if dataset is not None:
+
+def run_demo(options: argparse.Namespace) -> None:
+    dataset = None
+    if options.data == "shop":
+        _reading("shop", options)  # only the check: the demo makes the shop itself, with its truth
+    else:
+        dataset = _open(options.data, options)
+        _split(dataset, options.data)
         _print_terms(dataset)
+    _folder(options.out)
     demo.run(
         options.data if options.data in NAMES else "",
         options.out,
@@ -169,6 +251,7 @@ def _add_train(commands: Any) -> None:
         run_train,
         "fit one model, evaluate it on held-out events, and write model, loss curve and metrics",
         "train --data shop --model transformer --out runs/shop\n"
+        "train --data ratings.csv --model popularity --out runs/popular\n"
         "train --data ratings.csv --model mf --out runs/mf --set dim=32 --set epochs=20",
     )
     _add_data_options(parser)
@@ -176,14 +259,15 @@ def _add_train(commands: Any) -> None:
         "--model", required=True, choices=tuple(PRESETS), metavar="NAME", help=f"one of {names}"
     )
     parser.add_argument(
-        "--out", required=True, metavar="DIR", help="folder for model.npz, metrics.json, losses.svg"
+        "--out", required=True, metavar="DIR", help="folder for model.npz, metrics.json and losses.svg"
     )
     parser.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="another value for an argument of the model, such as epochs=5 (can be repeated)",
+        help="another value for a setting of the model, such as epochs=5; can be repeated; a wrong name "
+        "lists the settings there are",
     )
     _add_run_options(parser)
 
@@ -191,12 +275,24 @@ def _add_train(commands: Any) -> None:
 def run_train(options: argparse.Namespace) -> None:
     model = _make(options)
     dataset = _open(options.data, options)
+    train, valid, test = _split(dataset, options.data)
+    if getattr(model, "loss", "") == "squared" and train.ratings is None:
+        raise UsageError(
+            f"squared loss needs ratings, and {options.data} has none: name their column with "
+            "--rating-column, or train another model, such as --model mf"
+        )
+    folder = _folder(options.out)
     _print_terms(dataset)
     print(f"{dataset.interactions.describe()}.")
-    train, valid, test = leave_one_out(dataset.interactions)
-    folder = Path(options.out)
-    folder.mkdir(parents=True, exist_ok=True)
-    model.fit(train, valid=valid, rng=options.seed, progress=not options.quiet)
+    try:
+        model.fit(train, valid=valid, rng=options.seed, progress=not options.quiet)
+    except FloatingPointError as error:
+        rate = model.settings()["lr"]
+        hint = f"Try a smaller learning rate than {rate:g}, such as --set lr={rate / 10:g}"
+        raise UsageError(f"{str(error).partition('. ')[0]}. {hint}") from error
+    log = getattr(model, "log", None)
+    if log is not None:
+        print(f"Training ended: {log.ended}.")
     result = evaluation.evaluate(model, train, test, also_seen=valid, metrics=METRICS)
     print(evaluation.comparison_table({options.model: result}))
     model.save(folder / "model.npz")
@@ -210,7 +306,6 @@ def run_train(options: argparse.Namespace) -> None:
         "seed": options.seed,
         "metrics": {result.label(m): [result.mean(m), *result.interval(m)] for m in METRICS},
     }
-    log = getattr(model, "log", None)
     if log is not None:
         metrics["training"] = {"ended": log.ended, "losses": log.losses, "validation": log.validation}
         validation = {options.model: log.validation} if log.validation else None
@@ -218,34 +313,27 @@ def run_train(options: argparse.Namespace) -> None:
         written.append("losses.svg")
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     print(f"Wrote {', '.join(written)} in {folder}.")
-    print(f"Next: python -m minirec recommend --model {folder / 'model.npz'} --user {model.user_ids[0]}")
+    print(f"Next: {demo.next_command(folder / 'model.npz', model.user_ids[0])}")
 
 
 def _make(options: argparse.Namespace) -> Recommender:
+    """The model of --model with its preset for the data, changed by --set."""
     kind = MODELS[options.model.removesuffix("-squared")]
     settings = preset(options.model, options.data)
+    known = kind().settings()
     for pair in options.set:
         name, equals, text = pair.partition("=")
         if not equals:
             raise UsageError(f"--set takes NAME=VALUE, such as epochs=5, got {pair!r}")
-        settings[name] = _value(text)
-    known = kind().settings()
-    for name in settings:
         if name not in known:
-            allowed = ", ".join(known) or "none"
-            raise UsageError(f"{options.model} has no argument {name!r}: there are {allowed}")
+            allowed = ", ".join(known)
+            there_are = f"there are {allowed}" if allowed else "it has none, leave --set out"
+            raise UsageError(f"--set {pair}: {options.model} has no setting {name!r}: {there_are}")
+        settings[name] = setting(kind, name, text)
     try:
         return kind(**settings)
-    except TypeError as error:
-        raise UsageError(f"--set: {error}") from error
-
-
-def _value(text: str) -> Any:
-    """A number where the text is one, else the text."""
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
+    except ValueError as error:
+        raise UsageError(f"--set {' '.join(options.set)}: {error}") from error
 
 
 # recommend
@@ -256,43 +344,43 @@ def _add_recommend(commands: Any) -> None:
         commands,
         "recommend",
         run_recommend,
-        "a ranked list for a known user, or for somebody with a history of items",
+        "a ranked list for a user of the training data, or for somebody new with a history of items",
         "recommend --model runs/shop/model.npz --user u0007\n"
         'recommend --model runs/shop/model.npz --history "p0003,p0120,p0044" -k 5',
     )
-    parser.add_argument(
-        "--model", required=True, metavar="FILE", help="a file that train or demo has written"
-    )
+    parser.add_argument("--model", required=True, metavar="FILE", help=WRITTEN)
     who = parser.add_mutually_exclusive_group(required=True)
     who.add_argument("--user", metavar="ID", help="a user of the training data")
-    who.add_argument("--history", metavar='"ID,ID,..."', help="items, oldest first, of a user never seen")
-    parser.add_argument("-k", type=int, default=10, help="how many (default: 10)")
-    parser.add_argument("--with-seen", action="store_true", help="also items of the history")
+    who.add_argument("--history", metavar='"ID,ID,..."', help="items of somebody new, oldest first")
+    parser.add_argument(
+        "-k", type=whole_number(1), default=10, metavar="N", help="how many items to list (default: 10)"
+    )
+    parser.add_argument("--with-seen", action="store_true", help="list items of the history as well")
 
 
 def run_recommend(options: argparse.Namespace) -> None:
-    model = Recommender.load(options.model)
-    if options.user is not None:
-        user = _as_id(options.user, model.user_ids)
-        items, scores = model.recommend([user], options.k, exclude_seen=not options.with_seen)
-        print(f"For user {user}:")
-    else:
-        texts = next(csv.reader([options.history], skipinitialspace=True), [])
-        history = [_as_id(text.strip(), model.item_ids) for text in texts if text.strip()]
-        items, scores = model.recommend_histories([history], options.k, exclude_seen=not options.with_seen)
-        print(f"After {', '.join(_title(model, item) for item in history) or 'an empty history'}:")
+    model = _load(options.model)
+    try:
+        if options.user is not None:
+            user = id_like(options.user, model.user_ids)
+            items, scores = model.recommend([user], options.k, exclude_seen=not options.with_seen)
+            print(f"For user {user}:")
+        else:
+            history = [id_like(text, model.item_ids) for text in ids(options.history, "--history")]
+            items, scores = model.recommend_histories(
+                [history], options.k, exclude_seen=not options.with_seen
+            )
+            print(f"After {', '.join(_title(model, item) for item in history) or 'an empty history'}:")
+    except UnknownIdError as error:
+        hint = "for somebody new give --history" if options.user is not None else "leave it out of --history"
+        raise UsageError(f"{error}; {hint}") from error
     found = [(item, score) for item, score in zip(items[0], scores[0], strict=True) if item is not None]
     width = max((len(str(item)) for item, _ in found), default=0)
     for rank, (item, score) in enumerate(found, 1):
         name = model.titles.get(item, "")
         print(f"{rank:4d}. {item!s:<{width}}  {score:9.4f}  {name}".rstrip())
     if not found:
-        print("  nothing is left to recommend: all items are in the history (see --with-seen)")
-
-
-def _as_id(text: str, known: list[Any]) -> Any:
-    """An id from the command line: text, or a number where the model's ids are numbers."""
-    return int(text) if known and isinstance(known[0], int) and text.lstrip("-").isdecimal() else text
+        print("  nothing is left: all items are in the history (--with-seen lists them as well)")
 
 
 def _title(model: Recommender, item: Any) -> str:
@@ -310,27 +398,29 @@ def _add_evaluate(commands: Any) -> None:
         "measure a saved model on the data that it was trained on: leave-one-out, full ranking",
         "evaluate --model runs/shop/model.npz --data shop",
     )
-    parser.add_argument(
-        "--model", required=True, metavar="FILE", help="a file that train or demo has written"
-    )
+    parser.add_argument("--model", required=True, metavar="FILE", help=WRITTEN)
     _add_data_options(parser)
-    parser.add_argument("-k", type=int, default=10, help="cut-off of the metrics (default: 10)")
-    parser.add_argument("--seed", type=int, default=0, help="of the shop (default: 0)")
+    parser.add_argument(
+        "-k", type=whole_number(1), default=10, metavar="N", help="cut-off of the metrics (default: 10)"
+    )
+    _add_seed(parser, "seed of the shop")
 
 
 def run_evaluate(options: argparse.Namespace) -> None:
-    model = Recommender.load(options.model)
+    model = _load(options.model)
     dataset = _open(options.data, options)
-    train, valid, test = leave_one_out(dataset.interactions)
+    train, valid, test = _split(dataset, options.data)
     if model.user_ids != train.user_ids or model.item_ids != train.item_ids:
         raise UsageError(
-            f"{options.model} was trained on other data than {options.data}: users or items differ"
+            f"{options.model} was trained on other data than {options.data}, users or items differ "
+            f"({model.n_users} and {train.n_users} users, {model.n_items} and {train.n_items} items): "
+            "name the data that it was trained on with --data"
         )
     histories = zip(model.histories, train.histories(), strict=True)
     if not all(np.array_equal(own, given) for own, given in histories):
         raise UsageError(
             f"{options.model} was not trained on the training part of {options.data}, so held-out events may "
-            "not be new to it: train it with `train`, which holds them out"
+            "not be new to it: name the data of its training with --data (for shop also its --seed)"
         )
     result = evaluation.evaluate(model, train, test, also_seen=valid, k=options.k, metrics=METRICS)
     print(evaluation.comparison_table({type(model).__name__: result}))
@@ -345,21 +435,18 @@ def _add_data(commands: Any) -> None:
         "data",
         run_data,
         "find a data set, check it, and say what is in it",
-        "data\ndata shop\ndata ml-100k --from ~/Downloads/ml-100k.zip\ndata ratings.csv --user-column who",
+        "data\ndata shop\ndata ml-100k --from ~/Downloads/ml-100k.zip\n"
+        "data visits.csv --user-column who --item-column page",
     )
-    parser.add_argument(
-        "name", nargs="?", metavar="DATA", help=f"{' or '.join(NAMES)}, or a ratings file or folder"
-    )
+    parser.add_argument("name", nargs="?", metavar="DATA", help=f"{DATA}; without it, say what there is")
     _add_source_options(parser)
-    parser.add_argument("--seed", type=int, default=0, help="of the shop (default: 0)")
+    _add_seed(parser, "seed of the shop")
 
 
 def run_data(options: argparse.Namespace) -> None:
     if options.name is None:
         print("shop      a synthetic shop with known truth, made in a moment; needs nothing")
-        print(
-            "ml-100k   MovieLens 100K: looked for in the cache, in --from, in an installed recbole, then downloaded"
-        )
+        print("ml-100k   MovieLens 100K: in the cache, --from, an installed recbole package, or downloaded")
         print(
             "FILE      any CSV or TSV with columns for user and item, rating and timestamp if there are any"
         )

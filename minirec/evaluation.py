@@ -83,7 +83,7 @@ def evaluate(
     also_seen: Interactions | None = None,
     k: int = 10,
     metrics: Sequence[str] = ("hit_rate", "ndcg", "mrr"),
-    block: int = 256,
+    block: int | None = None,
     users: Sequence[int] | Array | None = None,
     negatives: int | None = None,
     rng: Any = 0,
@@ -94,7 +94,8 @@ def evaluate(
     also_seen   what came after `train` and before `test` (the validation part, when the test part is
                 evaluated): it joins the input histories and the seen items, never the fitting
     metrics     names of functions in `minirec.metrics` (see LABELS); all but "auc" get the cut-off k
-    block       users scored at once, so memory is block x I numbers whatever the number of users
+    block       users scored at once, so memory is block x I numbers whatever the number of users; None: as
+                many as make four million scores, at most 256
     users       (U',) internal indices, to evaluate a part of the users; None = all
     negatives   None: full ranking. A number: only the relevant items and that many uniform unseen others are
                 ranked. Such figures are far higher, can even reverse the order of two models, and are
@@ -111,6 +112,8 @@ def evaluate(
     for name in metrics:
         if name not in LABELS:
             raise KeyError(f"unknown metric {name!r}: allowed are {', '.join(LABELS)}")
+    if block is None:
+        block = min(256, max(1, 2**22 // train.n_items))
     if block < 1:
         raise ValueError(f"block = {block}: at least one user is scored at once")
     seen = train if also_seen is None else concatenate(train, also_seen)

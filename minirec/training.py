@@ -153,18 +153,23 @@ def train(
                     break
             if losses:
                 log.losses.append(float(np.average(losses, weights=counts)))
+            _require_finite_parameters(params, log.steps)
             if interrupted.is_set():
                 log.ended = f"interrupted in epoch {epoch} after {log.steps} steps"
                 break
             if validate is not None:
                 value = validate()
+                if interrupted.is_set():
+                    log.ended = f"interrupted after epoch {epoch}"
                 log.validation.append((epoch, value))
                 bar.set_postfix(_postfix(losses, log))
                 if value > best_value:
                     best_value, log.best_epoch = value, epoch
                     best = {key: array.copy() for key, array in params.items()}
-                elif epoch - log.best_epoch >= patience:
+                elif epoch - log.best_epoch >= patience and not interrupted.is_set():
                     log.ended = f"early stopping: no better validation for {patience} epochs"
+                    break
+                if interrupted.is_set():
                     break
     for key, array in best.items():
         params[key][...] = array
@@ -181,6 +186,15 @@ def _clip(grads: Grads, limit: float, step: int) -> Grads:
         return optim.clip_by_global_norm(grads, limit)[0]
     except FloatingPointError as error:
         raise FloatingPointError(f"step {step}: {error}. A smaller learning rate may help") from None
+
+
+def _require_finite_parameters(params: dict[str, Array], step: int) -> None:
+    """The last step of an epoch may spoil them when no loss is left to show it."""
+    bad = [name for name, array in params.items() if not np.isfinite(array).all()]
+    if bad:
+        raise FloatingPointError(
+            f"step {step}: parameter {bad[0]} is not finite. A smaller learning rate may help"
+        )
 
 
 def _require_finite(loss: float, params: dict[str, Array], step: int) -> None:

@@ -3,6 +3,8 @@
     python tests/make_results.py ratings    biased factorization on MovieLens 100K, 5-fold: RMSE, MAE, times
     python tests/make_results.py ranking    MovieLens 100K, leave-one-out, each model of the demo
     python tests/make_results.py shop       the synthetic shop, three seeds, with paired differences
+    python tests/make_results.py demo       what the demo prints, and the figures of the README
+    python tests/make_results.py readme     put the tables into the README
     python tests/make_results.py all
 
 README and pages print figures from these files, and tests/test_readme.py compares them. The first two need
@@ -12,12 +14,16 @@ MovieLens 100K (`python -m minirec data ml-100k`).
 import argparse
 import json
 import platform
+import shutil
+import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import readme_tables
 
 import minirec
 from minirec import evaluation
@@ -26,7 +32,8 @@ from minirec.data.named import shop_dataset
 from minirec.models import MODELS, MatrixFactorization
 from minirec.models.presets import preset
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = readme_tables.RESULTS
+FIGURES = Path(__file__).parent.parent / "tutorials" / "pages" / "figures"
 METRICS = ("hit_rate", "ndcg", "mrr")
 SEEDS = (0, 1, 2)
 
@@ -124,6 +131,19 @@ def shop() -> None:
     store("shop", "shop", None, {"protocol": results["mf"].protocol, "seeds": seeds})
 
 
+def demo() -> None:
+    """Run the demo as a user would; keep what it prints, and the figures that the README shows."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "minirec", "demo", "--quiet"]
+        ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+        RESULTS.mkdir(exist_ok=True)
+        FIGURES.mkdir(parents=True, exist_ok=True)
+        (RESULTS / "demo.txt").write_text(ran.stdout, encoding="utf-8")
+        for name in ("attention", "comparison"):
+            shutil.copyfile(Path(folder, "minirec-demo", f"{name}.svg"), FIGURES / f"demo-{name}.svg")
+    print(ran.stdout)
+
+
 def store(name: str, command: str, data: Any, content: dict[str, Any]) -> None:
     """Write one file: the command, the versions and the digest of the data stand beside the figures."""
     head: dict[str, Any] = {
@@ -142,7 +162,13 @@ def store(name: str, command: str, data: Any, content: dict[str, Any]) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    commands = {"ratings": ratings, "ranking": ranking, "shop": shop}
+    commands = {
+        "ratings": ratings,
+        "ranking": ranking,
+        "shop": shop,
+        "demo": demo,
+        "readme": readme_tables.write,
+    }
     parser.add_argument("which", choices=[*commands, "all"])
     which = parser.parse_args().which
     for name, command in commands.items():

@@ -20,7 +20,7 @@ FLOORS = [
     {"training", "verify"},
     {"models"},
     {"exercises"},
-    {"demo"},
+    {"demo", "usage"},
     {"cli"},
     {"__main__"},
 ]

@@ -9,6 +9,7 @@ from minirec.data.dataset import Dataset, ItemInfo
 from minirec.data.ml100k import load_ml100k
 from minirec.data.movielens import load_dataset
 from minirec.data.shop import Shop, synthetic
+from minirec.data.textfile import RatingsFileError
 
 NAMES = ("shop", "ml-100k")
 
@@ -20,14 +21,17 @@ def open_dataset(name: str, *, source: str | None = None, seed: int = 0, **colum
     seed      of the shop
     columns   names of columns and other options of `load_dataset` (only for files)
 
-    Raises RatingsFileError with the file, line and value where a file cannot be read.
+    Raises RatingsFileError where there is no such data set, and with file, line and value where a file
+    cannot be read.
     """
     if name == "shop":
         return shop_dataset(synthetic(seed=seed))
     if name == "ml-100k":
         return load_ml100k(source)
-    if not Path(name).exists() and Path(name).suffix == "" and "/" not in name:
-        raise FileNotFoundError(f"no data set {name!r}: there are {' and '.join(NAMES)}, or give a file")
+    if not name.strip() or (Path(name).name == name and "." not in name and not Path(name).exists()):
+        raise RatingsFileError(
+            f"no data set {name!r}: there are {' and '.join(NAMES)}, or give the name of a ratings file"
+        )
     return load_dataset(name, **columns)
 
 

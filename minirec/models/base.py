@@ -21,7 +21,7 @@ from minirec.functional.arguments import check_ids
 from minirec.models import storage
 
 Id = Hashable
-BLOCK = 64  # users scored at a time by recommend, so that memory does not grow with users x items
+BLOCK = 2**22  # scores that recommend holds at a time: memory does not grow with users x items
 
 
 class UnknownIdError(KeyError):
@@ -117,6 +117,13 @@ class Recommender(ABC):
         check_ids("users", users, self.n_users)
         return users
 
+    def check_histories(self, histories: Sequence[Any]) -> list[Array]:
+        """B arrays of item indices, or an IndexError that names the first one that is not known."""
+        arrays = [np.asarray(history, dtype=None if len(history) else np.int64) for history in histories]
+        for row, array in enumerate(arrays):
+            check_ids(f"histories[{row}]", array, self.n_items)
+        return arrays
+
     def pick(self, scores: Array, items: Array | None) -> Array:
         """The columns `items` (C,) or (B, C) of scores (B, I); all of them for None."""
         if items is None:
@@ -140,7 +147,7 @@ class Recommender(ABC):
         """
         rows = [self._index("user", user) for user in _listed(users)]
         seen = [self.histories[row] for row in rows]
-        blocks = (self.score(np.array(rows[block], dtype=np.int64)) for block in _blocks(len(rows)))
+        blocks = (self.score(np.array(rows[block], dtype=np.int64)) for block in self._blocks(len(rows)))
         return self._best(blocks, seen, k, exclude_seen, candidates)
 
     def recommend_histories(
@@ -156,7 +163,7 @@ class Recommender(ABC):
             raise TypeError("histories must be a list of lists of item ids, got text: write [[id, id, ...]]")
         self._fitted()
         seen = [np.array([self._index("item", i) for i in h], dtype=np.int64) for h in histories]
-        blocks = (self.score_histories(seen[block]) for block in _blocks(len(seen)))
+        blocks = (self.score_histories(seen[block]) for block in self._blocks(len(seen)))
         return self._best(blocks, seen, k, exclude_seen, candidates)
 
     def _best(
@@ -189,6 +196,10 @@ class Recommender(ABC):
                 best[n, : len(top)] = row[top]
                 items.append([self.item_ids[i] for i in top] + [None] * (k - len(top)))
         return Recommendations(items, best)
+
+    def _blocks(self, n: int) -> Iterator[slice]:
+        size = min(64, max(1, BLOCK // self.n_items))
+        return (slice(start, start + size) for start in range(0, n, size))
 
     def _index(self, kind: str, external: Id) -> int:
         index = self._fitted().user_index if kind == "user" else self.item_index
@@ -263,10 +274,6 @@ def one_of(name: str, value: Any, allowed: Sequence[str]) -> None:
     """Raise a ValueError that lists what is allowed."""
     if value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
-
-
-def _blocks(n: int) -> Iterator[slice]:
-    return (slice(start, start + BLOCK) for start in range(0, n, BLOCK))
 
 
 def _listed(ids: Any) -> list[Any]:

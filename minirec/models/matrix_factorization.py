@@ -83,7 +83,8 @@ class MatrixFactorization(Recommender):
                 rule, one SGD step per rating (squared only)
     optimizer   "sgd", "adam" or "adamw" for mini-batches; None: sgd for squared, adam otherwise
     lr, reg     γ and λ. With sgd, γ is per rating: a batch of B takes the step γ · B / 2 on the mean loss,
-                which adds up B of the textbook steps. None: .005 and .02 for squared (Surprise's defaults)
+                which adds up B of the textbook steps. None: .005 and .02 for squared (Surprise's defaults),
+                .01 and .02 otherwise
     patience    epochs without better validation before training ends (bpr and bce, if `valid` is given)
 
     Unknown users have no vector of their own. Under squared loss their terms drop out (μ + b_i is left);
@@ -113,13 +114,16 @@ class MatrixFactorization(Recommender):
         self.dim, self.loss, self.method, self.dtype = dim, loss, method, dtype
         self.optimizer = optimizer or ("sgd" if squared else "adam")
         one_of("optimizer", self.optimizer, tuple(OPTIMIZERS))
-        self.lr = (0.005 if squared else 0.003) if lr is None else lr
-        self.reg = (0.02 if squared else 0.005) if reg is None else reg
+        self.lr = (0.005 if squared else 0.01) if lr is None else lr
+        self.reg = 0.02 if reg is None else reg
         self.epochs = (20 if squared else 40) if epochs is None else epochs
         self.batch_size, self.patience = batch_size, patience
         for name in ("dim", "epochs", "batch_size", "patience"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("lr", "reg"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
 
     mu: float
     P: Array  # (U, D)
@@ -141,6 +145,8 @@ class MatrixFactorization(Recommender):
         progress: bool = True,
     ) -> Self:
         """Learn from `train`. `valid` decides when to stop under bpr and bce; squared runs all epochs."""
+        if self.loss == "squared" and train.ratings is None:
+            raise ValueError('loss="squared" needs ratings, and these interactions have none')
         self.remember(train)
         seed = training.as_seed(rng)
         initial = training.stream(seed, training.INITIALIZATION)
@@ -150,8 +156,7 @@ class MatrixFactorization(Recommender):
         self.b_item = np.zeros(train.n_items, dtype=self.dtype)
         self.mu, self.scale = 0.0, (-math.inf, math.inf)
         if self.loss == "squared":
-            if train.ratings is None:
-                raise ValueError('loss="squared" needs ratings, and these interactions have none')
+            assert train.ratings is not None
             self.mu = float(train.ratings.mean())
             self.scale = float(train.ratings.min()), float(train.ratings.max())
         if self.method == "per-rating":
@@ -261,11 +266,11 @@ class MatrixFactorization(Recommender):
 
     def score_histories(self, histories: Sequence[Array]) -> Array:
         """For users never seen: see the class. An empty history leaves μ + b_i."""
-        self._fitted()
+        histories = self.check_histories(histories)
         p = np.zeros((len(histories), self.dim), dtype=self.dtype)
         if self.loss != "squared":
             for row, history in zip(p, histories, strict=True):
-                row[:] = self.fold_in(np.asarray(history, dtype=np.int64))
+                row[:] = self.fold_in(history)
         return self._scores(p, np.zeros(len(p), dtype=self.dtype))
 
     def fold_in(self, history: Array, steps: int = 100) -> Array:

@@ -32,7 +32,8 @@ class Popularity(Recommender):
         return self.pick(np.tile(self.counts, (len(users), 1)), items)
 
     def score_histories(self, histories: Sequence[Array]) -> Array:
-        return np.tile(self._fitted().counts, (len(histories), 1))
+        histories = self.check_histories(histories)
+        return np.tile(self.counts, (len(histories), 1))
 
     def settings(self) -> dict[str, Any]:
         return {}

@@ -6,7 +6,7 @@ from typing import Any
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "popularity": {"": {}},
     "mf": {
-        "": {"dim": 64, "loss": "bpr"},
+        "": {"dim": 32, "loss": "bpr", "lr": 0.01, "reg": 0.02},
         "shop": {"dim": 16, "loss": "bpr", "lr": 0.01, "reg": 0.05},
     },
     "mf-squared": {

@@ -63,7 +63,7 @@ class TransformerNetwork(nn.Module):
         self.score = nn.Linear(rng, embedding_dim, 1)
         self.source, self.candidates, self.dropout = source, candidates, dropout
         # Rows of a table have length about 1, so entries of the Transformer's input have a standard deviation
-        # of about 2. With 1 (√D alone) the tables learn too slowly beside the rest (measured on both data sets).
+        # of about 2. With 1 (√D alone) the tables learn too slowly beside the rest.
         self.scale = 2.0 * math.sqrt(embedding_dim)
 
     def masks(self, source: Array, C: int) -> tuple[Array | None, Array | None]:
@@ -209,8 +209,18 @@ class TransformerRecommender(Recommender):
         for name, count in counts.items():
             if count < 1:
                 raise ValueError(f"{name} must be at least 1, got {count}")
+        if embedding_dim % num_heads:
+            raise ValueError(f"embedding_dim {embedding_dim} is not divisible by {num_heads} heads")
         if negatives < 1 and loss != "squared":
             raise ValueError(f'negatives must be at least 1 with loss="{loss}", got {negatives}')
+        if hidden is not None and hidden < 1:
+            raise ValueError(f"hidden must be at least 1, or None for 4 embedding_dim, got {hidden}")
+        if embedding_dim % num_heads:
+            raise ValueError(f"embedding_dim {embedding_dim} is not divisible by num_heads {num_heads}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be at least 0 and below 1, got {dropout}")
+        if not lr >= 0:
+            raise ValueError(f"lr must be at least 0, got {lr}")
         self._settings = {
             **counts,
             "source": source,
@@ -249,14 +259,13 @@ class TransformerRecommender(Recommender):
         rng: np.random.Generator | int | None = None,
         progress: bool = True,
     ) -> Self:
+        if self.loss == "squared" and train.ratings is None:
+            raise ValueError('loss="squared" needs ratings, and these interactions have none')
         self.remember(train)
         seed = training.as_seed(rng)
         self.network = self.build(training.stream(seed, training.INITIALIZATION)).astype(self.dtype)
         examples = Prefixes(train, self.length)
-        if self.loss == "squared":
-            if train.ratings is None or examples.ratings is None:
-                raise ValueError('loss="squared" needs ratings, and these interactions have none')
-            self.mu = float(train.ratings.mean())
+        self.mu = float(train.ratings.mean()) if self.loss == "squared" else 0.0  # type: ignore[union-attr]
         seen = train.matrix()
         usable = np.arange(len(examples))
         if self.loss != "squared":
@@ -314,9 +323,10 @@ class TransformerRecommender(Recommender):
         return self.pick(self._score_sources(users[:, None]), items)
 
     def score_histories(self, histories: Sequence[Array]) -> Array:
-        """source="user" cannot read a history: an unseen user gets the mean of the users' scores."""
+        """source="user" cannot read a history: unseen users get mean scores of (at most 256) others."""
+        histories = self.check_histories(histories)
         if self.source == "user":
-            mean = self.score(np.arange(self.n_users)).mean(axis=0)
+            mean = self.score(np.unique(np.linspace(0, self.n_users - 1, 256).astype(np.int64))).mean(axis=0)
             return np.tile(mean, (len(histories), 1))
         return self._score_sources(pad_histories(histories, self.length))
 
@@ -337,7 +347,7 @@ class TransformerRecommender(Recommender):
         return scores + self.mu
 
     def attention_weights(self, history: Array, items: Array) -> Array:
-        """(layers, H, C, T): how much each candidate of `items` attends to each of the last T items of a history.
+        """(layers, H, C, T): how much each of C items attends to each of the last T items of a history.
 
         Only for source="history". Weights say where the model looked, not why it decided.
         """

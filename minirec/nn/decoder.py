@@ -115,6 +115,8 @@ class Decoder(Module):
         activation: str = "relu",
         dropout: float = 0.0,
     ) -> None:
+        if layers < 1:
+            raise ValueError(f"layers must be at least 1, got {layers}")
         self.blocks = [
             DecoderBlock(rng, width, heads, hidden, norm=norm, activation=activation, dropout=dropout)
             for _ in range(layers)

@@ -87,6 +87,8 @@ class Encoder(Module):
         activation: str = "relu",
         dropout: float = 0.0,
     ) -> None:
+        if layers < 1:
+            raise ValueError(f"layers must be at least 1, got {layers}")
         self.blocks = [
             EncoderBlock(rng, width, heads, hidden, norm=norm, activation=activation, dropout=dropout)
             for _ in range(layers)

@@ -84,4 +84,3 @@ def test_prefixes_without_ratings_and_of_a_user_without_rows() -> None:
     tea = whole.item_index["tea"] + 1
     assert examples.sources(np.arange(3)).tolist() == [[0, 0], [0, tea], [0, 0]]
     assert examples.sources(np.array([], dtype=int)).shape == (0, 2)
-

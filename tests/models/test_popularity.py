@@ -1,5 +1,7 @@
 """Popularity: a count, the same for everybody, and what must not change it."""
 
+from random import Random
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,7 +28,7 @@ def test_a_score_is_the_number_of_interactions_and_none_is_lost(events: list[tup
 
 
 @given(EVENTS, st.randoms(use_true_random=False))
-def test_the_order_of_rows_does_not_matter(events: list[tuple[int, int]], random: st.DataObject) -> None:
+def test_the_order_of_rows_does_not_matter(events: list[tuple[int, int]], random: Random) -> None:
     shuffled = list(events)
     random.shuffle(shuffled)
     first, second = (fit([u for u, _ in rows], [i for _, i in rows]) for rows in (events, shuffled))

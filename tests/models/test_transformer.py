@@ -407,9 +407,11 @@ def test_somebody_who_has_met_every_item_gives_no_examples() -> None:
     model = small(negatives=2).fit(x, rng=0, progress=False)
     assert model.log.steps == 1
     assert np.isfinite(model.score(np.arange(2))).all()
-    assert small(loss="squared").fit(
-        Interactions(x.users, x.items, np.ones(8)), rng=0, progress=False
-    ).log.losses  # no negatives, so nobody is left out
+    assert (
+        small(loss="squared")
+        .fit(Interactions(x.users, x.items, np.ones(8)), rng=0, progress=False)
+        .log.losses
+    )  # no negatives, so nobody is left out
 
 
 # What it tells

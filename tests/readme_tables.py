@@ -1,0 +1,80 @@
+"""The tables of the README that come from tests/results/*.json, one function each.
+
+`python tests/make_results.py readme` writes them between their markers; tests/test_readme.py compares.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+README = Path(__file__).parent.parent / "README.md"
+NAMES = {
+    "popularity": "Popularity",
+    "mf-squared": "MatrixFactorization, squared error",
+    "mf": "MatrixFactorization, BPR",
+    "transformer": "TransformerRecommender",
+}
+
+
+def load(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return content
+
+
+def ranking() -> str:
+    """MovieLens 100K, leave-one-out, one row per model."""
+    lines = ["| MovieLens 100K | HR@10 | NDCG@10 |", "| --- | --: | --: |"]
+    for name, label in NAMES.items():
+        metrics = load(f"ml100k-{name}")["metrics"]
+        cells = ["{:.4f} [{:.4f}, {:.4f}]".format(*metrics[m]) for m in ("HR@10", "NDCG@10")]
+        lines.append(f"| {label} | {cells[0]} | {cells[1]} |")
+    return "\n".join(lines)
+
+
+def ratings() -> str:
+    """Biased factorization, 5-fold."""
+    lines = ["| biased factorization, 5-fold | RMSE | MAE | seconds per epoch |", "| --- | --: | --: | --: |"]
+    for name, row in load("ml100k-ratings")["models"].items():
+        lines.append(f"| {name} | {row['rmse']:.4f} | {row['mae']:.4f} | {row['seconds_per_epoch']:.2f} |")
+    return "\n".join(lines)
+
+
+def shop() -> str:
+    """NDCG@10 in three shops, and its share of the best possible."""
+    content = load("shop")
+    seeds = content["seeds"]
+    lines = [
+        "| NDCG@10 | " + " | ".join(f"shop {seed}" for seed in seeds) + " |",
+        "| --- |" + " --: |" * len(seeds),
+    ]
+    for name, label in NAMES.items():
+        cells = [
+            f"{s['ndcg'][name][0]:.4f} ({s['ndcg'][name][0] / s['best_possible']:.0%})"
+            for s in seeds.values()
+        ]
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    for key, label in (
+        ("best_possible_from_history", "best possible from the history"),
+        ("best_possible", "best possible"),
+    ):
+        cells = [f"{s[key]:.4f} ({s[key] / s['best_possible']:.0%})" for s in seeds.values()]
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+TABLES = {"ranking": ranking, "ratings": ratings, "shop": shop}
+
+
+def between(name: str) -> re.Pattern[str]:
+    """Matches what stands between the markers of a table."""
+    return re.compile(rf"(<!-- table: {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
+
+
+def write() -> None:
+    """Put every table into the README."""
+    text = README.read_text(encoding="utf-8")
+    for name, table in TABLES.items():
+        text = between(name).sub(lambda m, table=table: m[1] + table() + m[2], text)  # type: ignore[misc]
+    README.write_text(text, encoding="utf-8")

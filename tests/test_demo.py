@@ -1,0 +1,208 @@
+"""The demo in a small world: what it returns, prints and writes, and that the seed decides all of it."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minirec import demo
+from minirec.data import Interactions, synthetic
+from minirec.data.dataset import Dataset
+from minirec.models import Recommender, TransformerRecommender
+from minirec.models.presets import PRESETS
+
+SIZES = {"n_users": 31, "n_items": 67, "n_events": 607}
+TINY = {
+    "mf": {"dim": 5, "loss": "bpr", "epochs": 3, "batch_size": 128},
+    "mf-squared": {"dim": 3, "loss": "squared", "epochs": 2},
+    "transformer": {
+        **{"embedding_dim": 6, "num_heads": 2, "num_layers": 1, "hidden": 7},
+        **{"length": 5, "negatives": 11, "epochs": 2, "batch_size": 64},
+    },
+}
+
+
+@contextmanager
+def small_world() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for model, settings in TINY.items():
+            patch.setitem(PRESETS, model, {"": settings})
+        patch.setattr(demo, "synthetic", lambda seed: synthetic(**SIZES, seed=seed))
+        yield
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """(folder, evaluations, printed text) of one run on the shop."""
+    folder = tmp_path_factory.mktemp("demo")
+    with small_world(), pytest.MonkeyPatch.context() as patch:
+        lines: list[str] = []
+        patch.setattr("builtins.print", lambda *parts: lines.append(" ".join(map(str, parts))))
+        evaluations = demo.run(out=folder, progress=False)
+    return folder, evaluations, "\n".join(lines)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_it_returns_what_the_table_shows(ran):
+    _, evaluations, printed = ran
+    assert list(evaluations) == [demo.POPULARITY, demo.SQUARED, demo.BPR, demo.TRANSFORMER]
+    for name, result in evaluations.items():
+        assert "leave-one-out, full ranking over 67 items, seen items removed" in result.protocol
+        assert len(result.users) == 31
+        assert re.search(rf"^{re.escape(name)} .*{result.mean('ndcg'):.4f} \[", printed, re.MULTILINE)
+
+
+def test_the_printed_text_has_every_section_in_order(ran):
+    printed = ran[2]
+    headings = re.findall(r"^(.+)\n-+$", printed, re.MULTILINE)
+    headings = [heading for heading in headings if not heading.startswith("model ")]
+    assert headings == [
+        "The data",
+        "Which model ranks the hidden item best?",
+        "A known user: u0000",
+        "A user never seen, who has taken three items",
+        "Go on from here",
+    ]
+    assert printed.count("The top five") == 2
+    assert demo.ATTENTION in printed
+    assert "The laws of this shop are known" in printed
+    assert "report.md with its figures" in printed
+
+
+def test_the_report_shows_every_figure_that_was_written(ran):
+    folder, _, _ = ran
+    report = (folder / "report.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^!\[[^\]\n]+\]\(([^)]+)\)\n\n\*[^\n]+\*$", report, re.MULTILINE)
+    assert len(shown) == 5
+    assert sorted([*shown, "model.npz", "report.md"]) == sorted(contents(folder))
+    for name in shown:
+        assert (folder / name).read_text(encoding="utf-8").startswith("<?xml")
+
+
+def test_the_report_says_all_that_was_printed(ran):
+    folder, _, printed = ran
+    report = (folder / "report.md").read_text(encoding="utf-8")
+    body = printed[: printed.index("\nWrote ")]
+    spoken = [
+        line.strip()
+        for line in body.splitlines()
+        if line.strip() and not set(line) <= set("- ") and not re.match(r"  +\d+\. |\S.*\[0|model ", line)
+    ]
+    assert len(spoken) > 12
+    assert [line for line in spoken if demo.escaped(line) not in report and line not in report] == []
+
+
+def test_the_saved_model_recommends_what_the_demo_printed(ran):
+    folder, evaluations, printed = ran
+    model = Recommender.load(folder / "model.npz")
+    assert isinstance(model, TransformerRecommender)
+    items, scores = model.recommend(["u0000"], k=5)
+    section = printed[printed.index("A known user") : printed.index("A user never seen")]
+    for item, score in zip(items[0], scores[0], strict=True):
+        assert re.search(rf"{re.escape(model.titles[item])} .*{score:.2f}$", section, re.MULTILINE)
+    # The place of the item that came next, by the definition.
+    shop = synthetic(**SIZES, seed=0)
+    log = [shop.interactions.item_ids[i] for i in shop.interactions.histories()[0]]
+    everything, _ = model.recommend(["u0000"], k=len(model.item_ids))
+    place = everything[0].index(log[-2]) + 1
+    unseen = len(model.item_ids) - len(log[:-2])
+    assert f"at place {place} of the {unseen} items" in section
+    assert len(evaluations[demo.TRANSFORMER].users) == len(model.user_ids)
+
+
+def test_the_attention_rows_are_the_largest_weights_of_the_first_recommendation(ran):
+    folder, _, printed = ran
+    model = Recommender.load(folder / "model.npz")
+    history = model.histories[0]
+    best = model.item_index[model.recommend(["u0000"], k=1).items[0][0]]
+    weights = model.attention_weights(history, np.array([best]))[-1].mean(axis=0)[0]  # (T,)
+    assert weights.sum() == pytest.approx(1.0, abs=1e-6)  # float32
+    part = printed[printed.index("the attention (last block") : printed.index(demo.ATTENTION)]
+    shown = [float(number) for number in re.findall(r"([01]\.\d\d)$", part, re.MULTILINE)]
+    assert shown == [pytest.approx(w, abs=0.0051) for w in sorted(weights, reverse=True)[:3]]
+    newest = model.titles[model.item_ids[history[-len(weights) :][int(np.argmax(weights))]]]
+    assert re.search(rf"1\. {re.escape(newest)} ", part)
+
+
+def test_the_same_seed_writes_the_same_bytes_and_another_seed_does_not(ran, tmp_path):
+    folder = ran[0]
+    with small_world(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo, "next_command", lambda path, user: "the command")  # it holds the folder
+        for name, seed in (("first", 0), ("second", 0), ("other", 3)):
+            demo.run(out=tmp_path / name, seed=seed, progress=False)
+    first, second, other = (contents(tmp_path / name) for name in ("first", "second", "other"))
+    assert first == second
+    assert first["model.npz"] == (folder / "model.npz").read_bytes()
+    assert [name for name in first if first[name] == other[name]] == []
+
+
+def visits() -> Dataset:
+    """Without ratings, times, titles or genres; ids that a shell and Markdown would take for signs."""
+    rng = np.random.default_rng(11)
+    rows = [(f"-a b{u}", f"*x_{i}|") for u in range(13) for i in rng.permutation(29)[:7]]
+    users, items = zip(*rows, strict=True)
+    return Dataset("visits", Interactions(users, items), {}, None, "")
+
+
+def test_without_ratings_and_titles(tmp_path, capsys):
+    with small_world():
+        evaluations = demo.run("", tmp_path, dataset=visits(), progress=False)
+    assert list(evaluations) == [demo.POPULARITY, demo.BPR, demo.TRANSFORMER]
+    printed = capsys.readouterr().out
+    report = (tmp_path / "report.md").read_text(encoding="utf-8")
+    for text in (printed, report):
+        assert "squared" not in text
+        assert "best possible" not in text
+    assert "A known user: -a b0\n" in printed
+    assert "--user='-a b0'" in printed
+    assert re.search(r"^  1\. \*x_\d+\|$", printed, re.MULTILINE)
+    assert re.search(r"^1\. \\\*x\\_\d+\\\|$", report, re.MULTILINE)
+
+
+def test_the_reason_why_squared_error_ranks_badly_is_given_only_where_it_does(ran, tmp_path, capsys):
+    _, evaluations, printed = ran
+    squared, bpr = (evaluations[name].mean("ndcg") for name in (demo.SQUARED, demo.BPR))
+    assert (demo.WHY_SQUARED_RANKS_BADLY in printed) == (squared < bpr)
+    report = demo.Report("x", tmp_path)
+    parts = demo.Parts(visits(), *([visits().interactions] * 3))
+    swapped = {
+        demo.SQUARED: evaluations[demo.BPR],
+        demo.BPR: evaluations[demo.SQUARED],
+        demo.TRANSFORMER: evaluations[demo.TRANSFORMER],
+    }
+    capsys.readouterr()
+    demo.compare(report, swapped, None, parts)
+    assert (demo.WHY_SQUARED_RANKS_BADLY in capsys.readouterr().out) == (bpr < squared)
+
+
+def test_a_user_who_has_met_every_item_gets_no_list_and_no_error(tmp_path, capsys):
+    everything = [(u, i) for u in "ab" for i in "pqrstu"] + [("c", i) for i in "pqr"]
+    users, items = zip(*everything, strict=True)
+    with small_world():
+        demo.run(
+            "", tmp_path, dataset=Dataset("full", Interactions(users, items), {}, None, ""), progress=False
+        )
+    assert "A known user: a" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        ("u0007", "--user u0007"),
+        (7, "--user 7"),
+        ("a b", "--user 'a b'"),
+        ("it's", "--user 'it'\"'\"'s'"),
+        ("-5x", "--user=-5x"),
+        ("-a b", "--user='-a b'"),
+    ],
+)
+def test_the_next_command_can_be_pasted_into_a_shell(user, expected):
+    line = demo.next_command(Path("a folder", "model.npz"), user)
+    path = str(Path("a folder", "model.npz"))
+    assert line == f"python -m minirec recommend --model '{path}' {expected}"

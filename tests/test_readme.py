@@ -1,0 +1,89 @@
+"""The README is executed: commands print what it says, its Python runs, its tables are stored results."""
+
+import doctest
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import readme_tables
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DEMO = ROOT / "tests" / "results" / "demo.txt"
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def normal(text: str) -> str:
+    return "\n".join(line.rstrip() for line in text.strip().splitlines())
+
+
+def test_console_blocks_print_what_they_say(tmp_path):
+    checker = doctest.OutputChecker()
+    commands = 0
+    for block in blocks("console"):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            line, _, expected = part.partition("\n")
+            words = shlex.split(line)
+            assert words[0] == "python", f"a console block runs python, got {line!r}"
+            ran = subprocess.run(
+                [sys.executable, *words[1:]], cwd=tmp_path, capture_output=True, text=True, timeout=120
+            )
+            assert ran.returncode == 0, f"{line}\n{ran.stderr}"
+            assert checker.check_output(
+                normal(expected) + "\n", normal(ran.stdout) + "\n", doctest.ELLIPSIS
+            ), f"$ {line}\nexpected:\n{expected}\ngot:\n{ran.stdout}"
+            commands += 1
+    assert commands >= 3
+
+
+def test_python_blocks_run_as_written():
+    found = blocks("python")
+    assert found
+    parser, runner = doctest.DocTestParser(), doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    names: dict[str, object] = {}
+    for i, block in enumerate(found):
+        test = parser.get_doctest(block, names, f"README block {i + 1}", "README.md", 0)
+        assert test.examples, f"README block {i + 1} has no >>> line, so nothing of it is checked"
+        result = runner.run(test, clear_globs=False)
+        names = test.globs
+        assert result.failed == 0
+
+
+@pytest.mark.parametrize("name", list(readme_tables.TABLES))
+def test_tables_are_the_stored_results(name):
+    printed = readme_tables.between(name).search(README)
+    assert printed, f"the README has no table {name!r}"
+    assert printed[0].split("\n", 1)[1].rsplit("\n", 1)[0] == readme_tables.TABLES[name]()
+
+
+def test_every_stored_result_names_its_command_and_data():
+    files = sorted(readme_tables.RESULTS.glob("*.json"))
+    assert files
+    for file in files:
+        content = readme_tables.load(file.stem)
+        assert content["command"].startswith("python tests/make_results.py "), file.name
+        assert content["minirec"]
+        assert "data" in content or "seeds" in content, file.name
+
+
+def test_what_the_demo_prints_is_what_it_printed():
+    printed = {line.strip() for line in DEMO.read_text(encoding="utf-8").splitlines()}
+    shown = [
+        line for block in blocks("text") for line in block.splitlines() if line.strip() not in ("", "...")
+    ]
+    assert len(shown) > 10
+    assert [line for line in shown if line.strip() not in printed] == []
+
+
+def test_links_and_figures_exist():
+    targets = re.findall(r"\]\(([^)#]+)\)", README)
+    assert targets
+    for target in targets:
+        if not target.startswith("http"):
+            assert (ROOT / target).exists(), f"the README points to {target}, which is not there"
