@@ -182,13 +182,15 @@ def test_the_reason_why_squared_error_ranks_badly_is_given_only_where_it_does(ra
 
 
 def test_a_user_who_has_met_every_item_gets_no_list_and_no_error(tmp_path, capsys):
-    everything = [(u, i) for u in "ab" for i in "pqrstu"] + [("c", i) for i in "pqr"]
-    users, items = zip(*everything, strict=True)
+    """Nobody takes something new at last, so the demo shows the first user, who has met all 6 items."""
+    log = {"a": "pqrstupp", "b": "pqrqq", "c": "stst"}
+    users, items = zip(*((u, i) for u, taken in log.items() for i in taken), strict=True)
+    data = Dataset("full", Interactions(users, items), {}, None, "")
     with small_world():
-        demo.run(
-            "", tmp_path, dataset=Dataset("full", Interactions(users, items), {}, None, ""), progress=False
-        )
-    assert "A known user: a" in capsys.readouterr().out
+        demo.run("", tmp_path, dataset=data, progress=False)
+    section = capsys.readouterr().out.partition("A known user: a")[2].partition("A user never seen")[0]
+    assert section.count("1. ") == 1  # the history, and neither recommendations nor attention
+    assert "hidden in training" not in section
 
 
 @pytest.mark.parametrize(

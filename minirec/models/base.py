@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -110,6 +110,14 @@ class Recommender(ABC):
                 f"{type(self).__name__} is not fitted yet: call fit(interactions) or load(path)"
             )
         return self
+
+    def validation(self, train: Interactions, valid: Interactions) -> Callable[[], float]:
+        """What early stopping looks at: NDCG@10 on `valid`, full ranking, of the model when called."""
+
+        def ndcg() -> float:
+            return evaluation.evaluate(self, train, valid, metrics=("ndcg",)).mean("ndcg")
+
+        return ndcg
 
     def check_users(self, users: Any) -> Array:
         """(B,) user indices, or an IndexError that names the first one that is not known."""

@@ -13,8 +13,8 @@ from typing import Any, Self
 import numpy as np
 from tqdm import tqdm
 
-from minirec import evaluation, optim, training
 from minirec import functional as F
+from minirec import optim, training
 from minirec.data import sampling
 from minirec.data.interactions import Interactions
 from minirec.functional import Array
@@ -206,7 +206,7 @@ class MatrixFactorization(Recommender):
             seed=seed,
             epochs=self.epochs,
             batch_size=self.batch_size,
-            validate=self._validation(train, valid) if valid is not None and self.loss != "squared" else None,
+            validate=self.validation(train, valid) if valid is not None and self.loss != "squared" else None,
             patience=self.patience,
             progress=progress,
             name=f"MatrixFactorization ({self.loss})",
@@ -244,12 +244,6 @@ class MatrixFactorization(Recommender):
         targets = np.repeat(np.array([1.0, 0.0], dtype=s.real.dtype), len(taken))
         loss, of_loss = F.binary_cross_entropy_forward(s, targets)
         return loss, F.binary_cross_entropy_backward(upstream, of_loss)
-
-    def _validation(self, train: Interactions, valid: Interactions) -> Callable[[], float]:
-        def ndcg() -> float:
-            return evaluation.evaluate(self, train, valid, metrics=("ndcg",)).mean("ndcg")
-
-        return ndcg
 
     def predict(self, users: Array, items: Array) -> Array:
         """(N,) predicted ratings of pairs of indices, clipped to the scale of the training ratings."""

@@ -2,21 +2,27 @@
 
 The source (the user, or the user's history) is encoded; each candidate item is a target that attends to the
 encoded source; a linear layer turns each target into one score.
+
+Six faults of the code as printed there are repaired: the number of users was not defined; one embedding
+table served users and items; `num_layers` reached the encoder only, while the decoder silently had six; a
+bare int was to be embedded; a batch of ids was read as one sequence, so that users attended to each other;
+and dropout was still active at prediction.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from minirec import evaluation, nn, optim, training
 from minirec import functional as F
+from minirec import nn, optim, training
 from minirec.data import sampling
 from minirec.data.interactions import Interactions
 from minirec.data.sequences import Prefixes, pad_histories, positions
 from minirec.functional import Array
 from minirec.models.base import Recommender, one_of
+from minirec.models.candidate_loss import LOSSES, candidate_loss_backward, candidate_loss_forward
 from minirec.nn.module import Grads, prefixed
 
 
@@ -109,56 +115,6 @@ class TransformerNetwork(nn.Module):
             item = {"E": item["E"] + history["E"]}  # tied: the table is read twice, both uses add up
             grads = prefixed("item_embedding", item) | prefixed("position_embedding", table)
         return None, grads | prefixed("transformer", transformer) | prefixed("score", score)
-
-
-LOSSES = ("softmax", "bce", "bpr", "squared")
-
-
-class CandidateLossCache(NamedTuple):
-    loss: str
-    scores: Array  # (B, C)
-    of_loss: Any
-
-
-def candidate_loss_forward(
-    loss: str, scores: Array, ratings: Array | None = None
-) -> tuple[Any, CandidateLossCache]:
-    """One number from scores (B, C), where column 0 is the item that was taken and the others were not.
-
-    softmax: cross-entropy of column 0.  bce: column 0 is 1, the rest 0.  bpr: column 0 above every other.
-    squared: the error of column 0 as a prediction of `ratings` (B,), which have the mean removed.
-    """
-    B, C = scores.shape
-    cache: Any
-    if loss == "softmax":
-        value, cache = F.cross_entropy_forward(scores, np.zeros(B, dtype=np.int64))
-    elif loss == "bce":
-        targets = np.zeros(scores.shape, dtype=scores.real.dtype)
-        targets[:, 0] = 1.0
-        value, cache = F.binary_cross_entropy_forward(scores, targets)
-    elif loss == "bpr":
-        value, cache = F.bpr_forward(np.broadcast_to(scores[:, :1], (B, C - 1)), scores[:, 1:])
-    else:
-        if ratings is None:
-            raise ValueError('loss="squared" needs ratings')
-        value, cache = F.squared_error_forward(scores[:, 0], ratings)
-    return value, CandidateLossCache(loss, scores, cache)
-
-
-def candidate_loss_backward(dloss: Any, cache: CandidateLossCache) -> Array:
-    """dscores (B, C)"""
-    loss, scores, of_loss = cache
-    if loss == "softmax":
-        return F.cross_entropy_backward(dloss, of_loss)
-    if loss == "bce":
-        return F.binary_cross_entropy_backward(dloss, of_loss)
-    dscores = np.zeros_like(scores)
-    if loss == "bpr":
-        dpositive, dscores[:, 1:] = F.bpr_backward(dloss, of_loss)
-        dscores[:, 0] = dpositive.sum(axis=1)  # column 0 was compared with every other column
-    else:
-        dscores[:, 0] = F.squared_error_backward(dloss, of_loss)
-    return dscores
 
 
 def shard_size(length: int, candidates: int, width: int, hidden: int) -> int:
@@ -269,9 +225,8 @@ class TransformerRecommender(Recommender):
         seen = train.matrix()
         usable = np.arange(len(examples))
         if self.loss != "squared":
-            usable = usable[
-                seen.row_counts()[examples.users] < self.n_items
-            ]  # somebody who has all: no negatives
+            # Somebody who has met every item leaves no negatives.
+            usable = usable[seen.row_counts()[examples.users] < self.n_items]
 
         def draw(rows: Array, generator: np.random.Generator) -> training.Batch:
             rows = usable[rows]
@@ -293,7 +248,7 @@ class TransformerRecommender(Recommender):
             batch_size=self.batch_size,
             shard_size=shard_size(self.length, 1 + self.negatives, self.embedding_dim, self.hidden),
             clip=1.0,
-            validate=None if valid is None else self._validation(train, valid),
+            validate=None if valid is None else self.validation(train, valid),
             patience=self.patience,
             progress=progress,
             name=type(self).__name__,
@@ -309,12 +264,6 @@ class TransformerRecommender(Recommender):
         loss, of_loss = candidate_loss_forward(self.loss, scores, *rest)
         _, grads = self.network.backward(candidate_loss_backward(upstream, of_loss), of_network)
         return loss, grads
-
-    def _validation(self, train: Interactions, valid: Interactions) -> Callable[[], float]:
-        def ndcg() -> float:
-            return evaluation.evaluate(self, train, valid, metrics=("ndcg",)).mean("ndcg")
-
-        return ndcg
 
     def score(self, users: Array, items: Array | None = None) -> Array:
         users = self.check_users(users)
