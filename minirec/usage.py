@@ -57,7 +57,7 @@ def message(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return f"not enough memory ({_one_line(error)}): take a smaller model or less data"
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        return f"{error.filename}: {error.strerror}: check the name and the permissions"
+        return f"{error.filename}: {error.strerror}"
     text = _one_line(error)
     for words, instead in WORDS.items():
         text = text.replace(words, instead)

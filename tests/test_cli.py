@@ -1,7 +1,7 @@
 """The command line as a newcomer meets it: every command, every example, every wrong input.
 
-All of it runs in one folder with small data. A wrong input is exit code 2 and one line on stderr that says what
-to do, and never a traceback.
+All of it runs in one folder with small data. A wrong input is exit code 2 and one line on stderr that says
+what to do, and never a traceback.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 import minirec
-from minirec import cli, demo, evaluation, usage
+from minirec import cli, demo, evaluation, plots, usage
 from minirec.data import Interactions, leave_one_out, load_ml100k, named, sampling, synthetic
 from minirec.models import MatrixFactorization, Popularity, Recommender, TransformerRecommender
 from minirec.models.presets import PRESETS
@@ -61,7 +61,8 @@ def small_world(tmp_path_factory):
 def write_files() -> None:
     text = {
         "fine.csv": "user,item,rating,timestamp\n" + "".join(rows("abcdefg", 23, 8)),
-        "noratings.csv": "user,item\n" + "".join(row.partition(",1,")[0] + "\n" for row in rows("abc", 9, 5)),
+        "noratings.csv": "user,item\n"
+        + "".join(row.rpartition(",1,")[0] + "\n" for row in rows("abc", 9, 5)),
         "visits.csv": "who,page\nann,tea\nbob,ham\n",
         "ratings.csv": "userId,movieId,rating,timestamp\n" + "".join(rows("pqrst", 19, 7)),
         "twice.csv": "user,item\na,b\nc,d\na,b\n",
@@ -105,8 +106,8 @@ def damage(model: Path) -> None:
     """Copies of a model file: cut short, a flipped bit, and one that says it comes from the future."""
     whole = model.read_bytes()
     Path("cut.npz").write_bytes(whole[: len(whole) // 2])
-    middle = len(whole) // 2
-    Path("flipped.npz").write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
+    place = whole.index(b'"settings"') + 3
+    Path("flipped.npz").write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
     with np.load(model) as opened:
         arrays = dict(opened)
     meta = json.loads(arrays["meta"].tobytes()) | {"format": 99}
@@ -135,104 +136,104 @@ SHOP_MODEL = "--model runs/shop/model.npz"
 # fmt: off
 WRONG = [
     # argparse
-    ("nope", "invalid choice|nope|demo|--help"),
-    ("train", "required|--data|--model|--out|train --help"),
-    ("data shop --seed x", "--seed|whole number from 0 up|'x'"),
-    ("data shop --seed -1", "--seed|whole number from 0 up|'-1'"),
-    ("data shop --seed 1_0", "--seed|whole number|'1_0'"),
-    ("data shop --nope", "unrecognized|--nope"),
-    ("data fine.csv --duplicates x", "--duplicates|'x'|error|keep|last"),
-    (f"{TRAIN} nope", "--model|nope|popularity|mf-squared|transformer"),
+    ("nope", "invalid choice ... nope ... demo ... --help"),
+    ("train", "required ... --data ... --model ... --out ... train --help"),
+    ("data shop --seed x", "--seed ... whole number from 0 up ... 'x'"),
+    ("data shop --seed -1", "--seed ... whole number from 0 up ... '-1'"),
+    ("data shop --seed 1_0", "--seed ... whole number ... '1_0'"),
+    ("data shop --nope", "unrecognized ... --nope"),
+    ("data fine.csv --duplicates x", "--duplicates ... 'x' ... error ... keep ... last"),
+    (f"{TRAIN} nope", "--model ... nope ... popularity ... mf-squared ... transformer"),
     # data
-    ("data nope", "no data set 'nope'|shop and ml-100k|ratings file"),
-    ("data ''", "no data set ''|shop and ml-100k"),
-    ("data nope.csv", "nope.csv: no such file|check the name"),
-    ("data ./nope/x.csv", "no such file|no directory nope"),
-    ("data afolder", "afolder|holds no u.data|name the ratings file"),
+    ("data nope", "no data set 'nope' ... shop and ml-100k ... ratings file"),
+    ("data ''", "no data set '' ... shop and ml-100k"),
+    ("data nope.csv", "nope.csv: no such file ... check the name"),
+    ("data ./nope/x.csv", "no such file ... no directory nope"),
+    ("data afolder", "afolder ... holds no u.data ... name the ratings file"),
     ("data empty.csv", "empty.csv: is empty"),
-    ("data latin.csv", "latin.csv, line 2|byte 0xe9|José|pass --encoding latin-1"),
-    ("data fine.csv --encoding klingon", "unknown encoding 'klingon'|utf-8 and latin-1"),
-    ("data fine.csv --encoding utf-16", "'utf-16'|save the file as UTF-8"),
-    ("data mark.csv --encoding latin-1", "line 1|byte-order mark|pass --encoding utf-8"),
-    ("data latin.csv --encoding ascii", "line 2|not ascii|pass the right one with --encoding"),
-    ("data twice.csv", "line 4|user 'a' and item 'b'|line 2|--duplicates last|--duplicates keep"),
-    ("data visits.csv", "line 1|'who', 'page'|name it with --user-column"),
-    ("data visits.csv --user-column who", "'who', 'page'|name it with --item-column"),
-    ("data visits.csv --user-column x --item-column page", "no column 'x'|one of 'who', 'page' to --user-column"),
-    ("data visits.csv --user-column who --item-column who", "same column 'who'|name two different ones"),
-    ("data both.csv", "several columns|the user|name it with --user-column"),
-    ("data one.csv", "line 1|'who'|put tab , ; | or :: between the columns".replace(" | ", " \\| ")),
-    ("data short.csv", "line 3|1 field where the first line has 2|add or remove"),
-    ("data decimal.csv", "line 2|timestamp '1.5'|round it"),
-    ("data shop --user-column who", "--user-column|for files only|shop|leave it out"),
+    ("data latin.csv", "latin.csv, line 2 ... byte 0xe9 ... José ... pass --encoding latin-1"),
+    ("data fine.csv --encoding klingon", "unknown encoding 'klingon' ... utf-8 and latin-1"),
+    ("data fine.csv --encoding utf-16", "'utf-16' ... save the file as UTF-8"),
+    ("data mark.csv --encoding latin-1", "line 1 ... byte-order mark ... pass --encoding utf-8"),
+    ("data latin.csv --encoding ascii", "line 2 ... not ascii ... pass the right one with --encoding"),
+    ("data twice.csv", "line 4 ... user 'a' and item 'b' ... --duplicates last ... --duplicates keep"),
+    ("data visits.csv", "line 1 ... 'who', 'page' ... name it with --user-column"),
+    ("data visits.csv --user-column who", "'who', 'page' ... name it with --item-column"),
+    ("data visits.csv --user-column x --item-column page", "'x' ... one of 'who', 'page' to --user-column"),
+    ("data visits.csv --user-column who --item-column who", "same column 'who' ... name two different ones"),
+    ("data both.csv", "several columns ... the user ... name it with --user-column"),
+    ("data one.csv", "line 1 ... 'who' ... put tab , ; | or :: between the columns"),
+    ("data short.csv", "line 3 ... 1 field where the first line has 2 ... add or remove"),
+    ("data decimal.csv", "line 2 ... timestamp '1.5' ... round it"),
+    ("data shop --user-column who", "--user-column ... for files only ... shop ... leave it out"),
     ("data shop --encoding latin-1", "--encoding is for files only"),
-    ("demo --duplicates last", "--duplicates is for files only|shop"),
-    ("data fine.csv --from x.zip", "--from x.zip|ml-100k only|fine.csv|leave it out"),
-    ("data ml-100k --from nope.zip", "nope.zip|no such file or folder|MovieLens 100K"),
-    ("data ml-100k --from afolder", "afolder|neither u.data nor ml-100k.inter|folder or zip"),
-    ("data ml-100k --from notes.txt", "notes.txt|no zip archive"),
+    ("demo --duplicates last", "--duplicates is for files only ... shop"),
+    ("data fine.csv --from x.zip", "--from x.zip ... ml-100k only ... fine.csv ... leave it out"),
+    ("data ml-100k --from nope.zip", "nope.zip ... no such file or folder ... MovieLens 100K"),
+    ("data ml-100k --from afolder", "afolder ... neither u.data nor ml-100k.inter ... folder or zip"),
+    ("data ml-100k --from notes.txt", "notes.txt ... no zip archive"),
     # train and demo
-    ("train --data few.csv --model mf --out new", "few.csv|none of the 2 users has 3 interactions|more data"),
-    ("demo --data few.csv --out new", "few.csv|none of the 2 users|more data"),
+    ("train --data few.csv --model mf --out new", "few.csv ... none of the 2 users ... more data"),
+    ("demo --data few.csv --out new", "few.csv ... none of the 2 users ... more data"),
     ("demo --data nope --out new", "no data set 'nope'"),
-    ("train --data noratings.csv --model mf-squared --out new", "noratings.csv has none|--rating-column|mf"),
+    ("train --data noratings.csv --model mf-squared --out new", "noratings.csv has none ... --rating-column"),
     ("train --data noratings.csv --model transformer --set loss=squared --out new", "needs ratings"),
-    ("train --data fine.csv --model popularity --out notes.txt", "--out notes.txt is a file|another name"),
-    ("train --data fine.csv --model popularity --out notes.txt/x", "--out notes.txt/x cannot be made|another"),
+    ("train --data fine.csv --model popularity --out notes.txt", "--out notes.txt is a file ... another"),
+    ("train --data fine.csv --model popularity --out notes.txt/x", "notes.txt/x cannot be made ... another"),
     ("demo --out notes.txt", "--out notes.txt is a file"),
-    (f"{MF} epochs", "NAME=VALUE|epochs=5|got 'epochs'"),
-    (f"{MF} =5", "no setting ''|there are dim, loss"),
-    (f"{MF} nope=1", "--set nope=1|mf has no setting 'nope'|there are dim, loss"),
-    (f"{TRAIN} popularity --set nope=1", "popularity has no setting|it has none|leave --set out"),
-    (f"{MF} epochs=", "--set epochs=|whole number"),
-    (f"{MF} epochs=x", "--set epochs=x|whole number"),
-    (f"{MF} epochs=1.5", "--set epochs=1.5|whole number"),
-    (f"{MF} epochs=true", "--set epochs=true|whole number"),
-    (f"{MF} epochs=0", "--set epochs=0|at least 1|got 0"),
+    (f"{MF} epochs", "NAME=VALUE ... epochs=5 ... got 'epochs'"),
+    (f"{MF} =5", "no setting '' ... there are dim, loss"),
+    (f"{MF} nope=1", "--set nope=1 ... mf has no setting 'nope' ... there are dim, loss"),
+    (f"{TRAIN} popularity --set nope=1", "popularity has no setting ... it has none ... leave --set out"),
+    (f"{MF} epochs=", "--set epochs= ... whole number"),
+    (f"{MF} epochs=x", "--set epochs=x ... whole number"),
+    (f"{MF} epochs=1.5", "--set epochs=1.5 ... whole number"),
+    (f"{MF} epochs=true", "--set epochs=true ... whole number"),
+    (f"{MF} epochs=0", "--set epochs=0 ... at least 1 ... got 0"),
     (f"{MF} dim=null", "dim must be a whole number"),
-    (f"{MF} dim=99999999999", "not enough memory|smaller model"),
+    (f"{MF} dim=99999999999", "not enough memory ... smaller model"),
     (f"{MF} lr=x", "lr must be a finite number"),
     (f"{MF} lr=NaN", "lr must be a finite number"),
     (f"{MF} lr=1e999", "lr must be a finite number"),
     (f"{MF} lr=[1]", "lr must be a finite number"),
-    (f"{MF} lr=-1", "lr must be at least 0|-1"),
-    (f"{MF} reg=-1", "reg must be at least 0|-1"),
-    (f"{MF} lr=1e300", "step 2|parameter P is not finite|--set lr=1e\\+299"),
-    (f"{MF} loss=x", "loss must be one of|'bpr'|got 'x'"),
-    (f"{MF} loss=5", "loss must be one of|got '5'"),
-    (f"{MF} dtype=float16", "dtype must be one of|'float64'|got 'float16'"),
-    (f"{TRANSFORMER} num_heads=4", "6 is not divisible by|4"),
-    (f"{TRANSFORMER} dropout=1.5", "dropout|below 1|1.5"),
-    (f"{TRANSFORMER} hidden=0", "hidden must be at least 1, or null|got 0"),
+    (f"{MF} lr=-1", "lr must be at least 0 ... -1"),
+    (f"{MF} reg=-1", "reg must be at least 0 ... -1"),
+    (f"{MF} lr=1e300", "step 1 ... parameter P is not finite ... --set lr=1e+299"),
+    (f"{MF} loss=x", "loss must be one of ... 'bpr' ... got 'x'"),
+    (f"{MF} loss=5", "loss must be one of ... got '5'"),
+    (f"{MF} dtype=float16", "dtype must be one of ... 'float64' ... got 'float16'"),
+    (f"{TRANSFORMER} num_heads=4", "6 is not divisible by ... 4"),
+    (f"{TRANSFORMER} dropout=1.5", "dropout ... below 1 ... 1.5"),
+    (f"{TRANSFORMER} hidden=0", "hidden must be at least 1, or null ... got 0"),
     (f"{TRANSFORMER} hidden=1.5", "hidden must be a whole number or null"),
-    (f"{TRANSFORMER} negatives=0", "negatives must be at least 1|got 0"),
-    (f"{TRANSFORMER} lr=-1", "lr must be|-1"),
+    (f"{TRANSFORMER} negatives=0", "negatives must be at least 1 ... got 0"),
+    (f"{TRANSFORMER} lr=-1", "lr must be ... -1"),
     # recommend
-    (f"recommend {SHOP_MODEL}", "required|--user|--history"),
-    (f"recommend {SHOP_MODEL} --user u0007 --history p0003", "--history|not allowed with|--user"),
-    (f"recommend {SHOP_MODEL} --user nobody", "unknown user 'nobody'|knows 31|'u0000'|give --history"),
+    (f"recommend {SHOP_MODEL}", "required ... --user ... --history"),
+    (f"recommend {SHOP_MODEL} --user u0007 --history p0003", "--history ... not allowed with ... --user"),
+    (f"recommend {SHOP_MODEL} --user nobody", "unknown user 'nobody' ... knows 31 ... give --history"),
     (f"recommend {SHOP_MODEL} --user ''", "unknown user ''"),
-    (f"recommend {SHOP_MODEL} --history p0003,p9999", "unknown item 'p9999'|knows 127|leave it out"),
-    (f"recommend {SHOP_MODEL} --history '\"p0003'", "--history|double quotes"),
-    (f"recommend {SHOP_MODEL} --history 'p0003\np0007'", "--history|commas between ids"),
-    (f"recommend {SHOP_MODEL} --user u0007 -k 0", "-k|from 1 up|'0'"),
-    (f"recommend {SHOP_MODEL} --user u0007 -k -3", "-k|from 1 up|'-3'"),
-    (f"recommend {SHOP_MODEL} --user u0007 -k 2.5", "-k|whole number|'2.5'"),
-    ("recommend --model nope.npz --user a", "--model nope.npz|no such file|train or demo"),
-    ("recommend --model afolder --user a", "--model afolder is a folder|model.npz"),
-    ("recommend --model notes.txt --user a", "notes.txt|no model file|train or demo"),
-    ("recommend --model fine.csv --user a", "fine.csv|no model file"),
-    ("recommend --model empty.csv --user a", "empty.csv|no model file"),
-    ("recommend --model cut.npz --user a", "cut.npz|damaged or cut short|train or demo"),
-    ("recommend --model flipped.npz --user a", "flipped.npz|damaged"),
-    ("recommend --model newer.npz --user a", "newer.npz|format 99|newer"),
+    (f"recommend {SHOP_MODEL} --history p0003,p9999", "unknown item 'p9999' ... knows 127 ... leave it out"),
+    (f"recommend {SHOP_MODEL} --history '\"p0003'", "--history ... double quotes"),
+    (f"recommend {SHOP_MODEL} --history 'p0003\np0007'", "--history ... commas between ids"),
+    (f"recommend {SHOP_MODEL} --user u0007 -k 0", "-k ... from 1 up ... '0'"),
+    (f"recommend {SHOP_MODEL} --user u0007 -k -3", "-k ... from 1 up ... '-3'"),
+    (f"recommend {SHOP_MODEL} --user u0007 -k 2.5", "-k ... whole number ... '2.5'"),
+    ("recommend --model nope.npz --user a", "--model nope.npz ... no such file ... train or demo"),
+    ("recommend --model afolder --user a", "--model afolder is a folder ... model.npz"),
+    ("recommend --model notes.txt --user a", "notes.txt ... no model file ... train or demo"),
+    ("recommend --model fine.csv --user a", "fine.csv ... no model file"),
+    ("recommend --model empty.csv --user a", "empty.csv ... no model file"),
+    ("recommend --model cut.npz --user a", "cut.npz ... damaged or cut short ... train or demo"),
+    ("recommend --model flipped.npz --user a", "flipped.npz ... damaged"),
+    ("recommend --model newer.npz --user a", "newer.npz ... format 99 ... newer"),
     # evaluate
-    (f"evaluate {SHOP_MODEL}", "required|--data"),
-    (f"evaluate {SHOP_MODEL} --data fine.csv", "other data than fine.csv|31 and 7 users|--data"),
-    (f"evaluate {SHOP_MODEL} --data shop --seed 1", "not trained on the training part of shop|--seed"),
-    (f"evaluate {SHOP_MODEL} --data shop -k 0", "-k|from 1 up"),
+    (f"evaluate {SHOP_MODEL}", "required ... --data"),
+    (f"evaluate {SHOP_MODEL} --data fine.csv", "other data than fine.csv ... 31 and 7 users ... --data"),
+    (f"evaluate {SHOP_MODEL} --data shop --seed 1", "not trained on the training part of shop ... --seed"),
+    (f"evaluate {SHOP_MODEL} --data shop -k 0", "-k ... from 1 up"),
     (f"evaluate {SHOP_MODEL} --data nope", "no data set 'nope'"),
-    ("evaluate --model nope.npz --data shop", "--model nope.npz|no such file"),
+    ("evaluate --model nope.npz --data shop", "--model nope.npz ... no such file"),
 ]
 # fmt: on
 
@@ -244,11 +245,7 @@ def test_a_wrong_input_is_one_line_that_helps(capsys, line, words):
     assert err.startswith("minirec")
     assert err.count("\n") == 1, f"more than one line: {err}"
     assert err.endswith("\n")
-    missing = [
-        word
-        for word in re.split(r"(?<!\\)\|", words)
-        if word.replace("\\|", "|").replace("\\+", "+") not in err
-    ]
+    missing = [part for part in words.split(" ... ") if part not in err]
     assert missing == [], err
 
 
@@ -283,11 +280,7 @@ def test_a_full_disk_keeps_the_model_that_was_there(capsys, monkeypatch):
     monkeypatch.setattr(os, "fsync", full)
     code, _, err = run(capsys, line)
     assert code == 2
-    assert (
-        err
-        == ("minirec train: full/model.npz: No space left on device: check the name and the permissions\n")
-        or "No space left" in err
-    )
+    assert err == "minirec train: full/model.npz: No space left on device\n"
     assert Path("full/model.npz").read_bytes() == before
 
 
@@ -309,7 +302,7 @@ def test_help_is_given_and_nothing_is_wrong(capsys, line):
 def test_alone_it_says_what_there_is(capsys):
     _, out, _ = run(capsys, "")
     assert list(parsers()) == ["demo", "train", "recommend", "evaluate", "data"]
-    assert [name for name in parsers() if not re.search(rf"^ +{name} +\w", out, re.MULTILINE)] == []
+    assert [name for name in parsers() if not re.search(rf"^ +{name}\s+\w", out, re.MULTILINE)] == []
     assert "python -m minirec demo" in out
     assert run(capsys, "--version")[1] == f"minirec {minirec.__version__}\n"
 
@@ -339,6 +332,7 @@ def test_every_example_of_the_help_runs(capsys, tmp_path, monkeypatch, small_wor
         content = "".join(rows("123456789", 53, 11)).replace(",", "\t")
         archive.writestr("ml-100k/u.data", content)
     counts = (9, len({line.split("\t")[1] for line in content.splitlines()}), 99)
+    monkeypatch.setattr(plots, "save", lambda figure, path: Path(path).touch())  # drawing is slow
     monkeypatch.setattr(named, "load_ml100k", functools.partial(load_ml100k, expected=counts))
     monkeypatch.setenv("MINIREC_DATA", str(tmp_path / "cache"))
     lines = examples()
@@ -417,10 +411,11 @@ def listed(out: str) -> list[tuple[str, float, str]]:
 @pytest.mark.parametrize("seen", [False, True])
 def test_recommend_lists_ids_scores_and_titles_for_a_known_user(capsys, seen):
     model = Recommender.load("runs/shop/model.npz")
-    _, out, _ = run(capsys, f"recommend {SHOP_MODEL} --user u0007 -k 7 {'--with-seen' if seen else ''}")
+    _, out, _ = run(capsys, f"recommend {SHOP_MODEL} --user u0007 -k 127 {'--with-seen' if seen else ''}")
     assert out.startswith("For user u0007:\n   1. p")
-    items, scores = model.recommend(["u0007"], 7, exclude_seen=not seen)
-    expected = zip(items[0], scores[0], strict=True)
+    items, scores = model.recommend(["u0007"], 127, exclude_seen=not seen)
+    expected = [(i, s) for i, s in zip(items[0], scores[0], strict=True) if i is not None]
+    assert len(expected) == 127 - (0 if seen else len(model.histories[7]))
     assert listed(out) == [(i, pytest.approx(s, abs=6e-5), model.titles[i]) for i, s in expected]
 
 
@@ -463,7 +458,7 @@ def test_odd_ids_from_a_file_in_no_order(capsys):
         assert [row[0] for row in listed(out)] == [
             i for i in model.recommend([user], 9).items[0] if i is not None
         ]
-    history = shlex.quote('007,"x,y", a b')
+    history = shlex.quote('007, "x,y", a b')
     code, out, _ = run(capsys, f"recommend --model runs/odd/model.npz --history {history}")
     assert code == 0
     assert out.startswith("After 007, x,y, a b:\n")
@@ -489,8 +484,8 @@ def test_ids_that_are_numbers_in_python(capsys):
 
 
 def test_settings_on_the_command_line_win_over_the_preset(capsys):
-    line = "train --data fine.csv --model mf --out set --quiet --set dim=7 --set lr=1 --set epochs=2 --set dtype=float64"
-    assert run(capsys, line)[0] == 0
+    settings = "--set dim=7 --set lr=1 --set epochs=2 --set dtype=float64"
+    assert run(capsys, f"train --data fine.csv --model mf --out set --quiet {settings}")[0] == 0
     model = Recommender.load("set/model.npz")
     assert isinstance(model, MatrixFactorization)
     assert (model.dim, model.lr, model.epochs, model.dtype) == (7, 1.0, 2, "float64")
@@ -562,11 +557,13 @@ def test_ctrl_c_in_the_training_keeps_a_usable_model(capsys, monkeypatch):
     assert np.isfinite(Recommender.load("stopped/model.npz").score(np.arange(3))).all()
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["data", "shop"]])
-def test_a_closed_pipe_is_no_error(arguments):
-    """As with `| head -1`: the reader is gone before anything is written."""
+def test_a_closed_pipe_is_no_error(arguments, unbuffered):
+    """As with `| head -1`: the reader is gone before anything is written, in print or in the last flush."""
     command = [sys.executable, "-m", "minirec", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env) as process:
         assert process.stdout is not None
         process.stdout.close()
         assert process.stderr is not None

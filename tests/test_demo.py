@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minirec import demo
+from minirec import demo, plots
 from minirec.data import Interactions, synthetic
 from minirec.data.dataset import Dataset
+from minirec.evaluation import Evaluation
 from minirec.models import Recommender, TransformerRecommender
 from minirec.models.presets import PRESETS
 
@@ -34,15 +35,25 @@ def small_world() -> Iterator[None]:
         yield
 
 
+def run_in(place: Path, seed: int) -> tuple[Path, dict[str, Evaluation], str]:
+    """(folder, evaluations, printed text) of one run on the shop; the folder is always called the same."""
+    lines: list[str] = []
+    with small_world(), pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        patch.setattr("builtins.print", lambda *parts: lines.append(" ".join(map(str, parts))))
+        evaluations = demo.run(seed=seed, progress=False)
+    return place / "minirec-demo", evaluations, "\n".join(lines)
+
+
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
-    """(folder, evaluations, printed text) of one run on the shop."""
-    folder = tmp_path_factory.mktemp("demo")
-    with small_world(), pytest.MonkeyPatch.context() as patch:
-        lines: list[str] = []
-        patch.setattr("builtins.print", lambda *parts: lines.append(" ".join(map(str, parts))))
-        evaluations = demo.run(out=folder, progress=False)
-    return folder, evaluations, "\n".join(lines)
+    return run_in(tmp_path_factory.mktemp("demo"), seed=0)
+
+
+@pytest.fixture
+def no_drawing(monkeypatch):
+    """Drawing takes most of the time of a small demo; what is drawn is tested on `ran`."""
+    monkeypatch.setattr(plots, "save", lambda figure, path: Path(path).write_text("drawn"))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -131,14 +142,14 @@ def test_the_attention_rows_are_the_largest_weights_of_the_first_recommendation(
 
 
 def test_the_same_seed_writes_the_same_bytes_and_another_seed_does_not(ran, tmp_path):
-    folder = ran[0]
-    with small_world(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(demo, "next_command", lambda path, user: "the command")  # it holds the folder
-        for name, seed in (("first", 0), ("second", 0), ("other", 3)):
-            demo.run(out=tmp_path / name, seed=seed, progress=False)
-    first, second, other = (contents(tmp_path / name) for name in ("first", "second", "other"))
-    assert first == second
-    assert first["model.npz"] == (folder / "model.npz").read_bytes()
+    for name in ("again", "other"):
+        (tmp_path / name).mkdir()
+    first, printed = contents(ran[0]), ran[2]
+    again, _, printed_again = run_in(tmp_path / "again", seed=0)
+    assert contents(again) == first
+    assert printed_again.rpartition("\n")[0] == printed.rpartition("\n")[0]  # the last line is the time
+    other = contents(run_in(tmp_path / "other", seed=3)[0])
+    assert other.keys() == first.keys()
     assert [name for name in first if first[name] == other[name]] == []
 
 
@@ -150,6 +161,7 @@ def visits() -> Dataset:
     return Dataset("visits", Interactions(users, items), {}, None, "")
 
 
+@pytest.mark.usefixtures("no_drawing")
 def test_without_ratings_and_titles(tmp_path, capsys):
     with small_world():
         evaluations = demo.run("", tmp_path, dataset=visits(), progress=False)
@@ -165,6 +177,7 @@ def test_without_ratings_and_titles(tmp_path, capsys):
     assert re.search(r"^1\. \\\*x\\_\d+\\\|$", report, re.MULTILINE)
 
 
+@pytest.mark.usefixtures("no_drawing")
 def test_the_reason_why_squared_error_ranks_badly_is_given_only_where_it_does(ran, tmp_path, capsys):
     _, evaluations, printed = ran
     squared, bpr = (evaluations[name].mean("ndcg") for name in (demo.SQUARED, demo.BPR))
@@ -181,6 +194,7 @@ def test_the_reason_why_squared_error_ranks_badly_is_given_only_where_it_does(ra
     assert (demo.WHY_SQUARED_RANKS_BADLY in capsys.readouterr().out) == (bpr < squared)
 
 
+@pytest.mark.usefixtures("no_drawing")
 def test_a_user_who_has_met_every_item_gets_no_list_and_no_error(tmp_path, capsys):
     """Nobody takes something new at last, so the demo shows the first user, who has met all 6 items."""
     log = {"a": "pqrstupp", "b": "pqrqq", "c": "stst"}
