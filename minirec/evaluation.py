@@ -314,7 +314,9 @@ def _protocol(
     left_out = asked - len(users)
     return ", ".join(
         [
-            "leave-one-out" if single else f"held-out part, {events.mean():.1f} events per user",
+            "one held-out event per user"
+            if single
+            else f"held-out part, {events.mean():.1f} events per user",
             f"full ranking over {train.n_items} items"
             if negatives is None
             else f"SAMPLED: ranked against {negatives} uniform negatives only",

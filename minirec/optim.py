@@ -81,7 +81,6 @@ class Adam:
         for name, beta in (("beta1", beta1), ("beta2", beta2)):
             _require(0 <= beta < 1, f"{name} must be in [0, 1), got {beta}")
         self.lr, self.beta1, self.beta2, self.eps = lr, beta1, beta2, eps
-        self.weight_decay = 0.0
         self._t = 0
         self._m: dict[str, Array] = {}
         self._v: dict[str, Array] = {}
@@ -94,9 +93,6 @@ class Adam:
         for name, param in params.items():
             if name not in self._m:
                 self._m[name], self._v[name] = np.zeros_like(param), np.zeros_like(param)
-            if self.weight_decay:
-                # Decoupled (AdamW): the decay acts on θ itself and never enters the moments.
-                param *= 1.0 - lr * self.weight_decay
             param[...], self._m[name], self._v[name] = adam_step(
                 param,
                 grads[name],
@@ -122,8 +118,11 @@ class Adam:
         self._v = {name: array.copy() for name, array in state["v"].items()}
 
 
-class AdamW(Adam):
-    """Adam, with θ ← (1 − lr · weight_decay) θ before each step (Loshchilov & Hutter 2019)."""
+class AdamW:
+    """Adam, with θ ← (1 − lr · weight_decay) θ before each step (Loshchilov & Hutter 2019).
+
+    The decay is decoupled: it acts on θ itself and never enters the moments.
+    """
 
     def __init__(
         self,
@@ -133,9 +132,25 @@ class AdamW(Adam):
         eps: float = 1e-8,
         weight_decay: float = 0.01,
     ) -> None:
-        super().__init__(lr, beta1, beta2, eps)
         _require(weight_decay >= 0, f"weight_decay must not be negative, got {weight_decay}")
-        self.weight_decay = weight_decay
+        self.lr, self.weight_decay = lr, weight_decay
+        self._adam = Adam(lr, beta1, beta2, eps)
+
+    def step(self, params: Params, grads: Grads, lr: float | None = None) -> None:
+        """Change every array of `params` in place; lr, if given, stands in for the optimizer's own."""
+        lr = self.lr if lr is None else lr
+        _check_names(params, grads)
+        for param in params.values():
+            param *= 1.0 - lr * self.weight_decay
+        self._adam.step(params, grads, lr)
+
+    def state(self) -> State:
+        """A copy of everything that the next step depends on."""
+        return self._adam.state()
+
+    def load_state(self, state: State) -> None:
+        """Go on from where `state()` was taken."""
+        self._adam.load_state(state)
 
 
 def clip_by_global_norm(grads: Grads, limit: float) -> tuple[dict[str, Array], float]:

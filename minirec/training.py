@@ -116,6 +116,8 @@ def train(
     Ctrl-C ends training after the current step and keeps a usable model. Raises FloatingPointError that names
     the step and the parameter when a loss or gradient is not finite.
     """
+    if n_examples < 1:
+        raise ValueError(f"{name}: there is no example to train on (who has met every item gives none)")
     log = TrainingLog()
     started = time.perf_counter()
     steps_per_epoch = math.ceil(n_examples / batch_size)
@@ -123,7 +125,7 @@ def train(
     best, best_value = dict[str, Array](), -math.inf
     with (
         shard_threads() as each,
-        _stop_on_interrupt() as interrupted,
+        stop_on_interrupt() as interrupted,
         tqdm(total=total_steps, desc=name, disable=not progress, unit="step", mininterval=0.5) as bar,
     ):
         for epoch in range(1, epochs + 1):
@@ -153,7 +155,7 @@ def train(
                     break
             if losses:
                 log.losses.append(float(np.average(losses, weights=counts)))
-            _require_finite_parameters(params, log.steps)
+            require_finite_parameters(params, log.steps)
             if interrupted.is_set():
                 log.ended = f"interrupted in epoch {epoch} after {log.steps} steps"
                 break
@@ -188,7 +190,7 @@ def _clip(grads: Grads, limit: float, step: int) -> Grads:
         raise FloatingPointError(f"step {step}: {error}. A smaller learning rate may help") from None
 
 
-def _require_finite_parameters(params: dict[str, Array], step: int) -> None:
+def require_finite_parameters(params: dict[str, Array], step: int) -> None:
     """The last step of an epoch may spoil them when no loss is left to show it."""
     bad = [name for name, array in params.items() if not np.isfinite(array).all()]
     if bad:
@@ -201,7 +203,7 @@ def _require_finite(loss: float, params: dict[str, Array], step: int) -> None:
     if math.isfinite(loss):
         return
     bad = [name for name, array in params.items() if not np.isfinite(array).all()]
-    where = f"parameter {bad[0]} is not finite" if bad else "all parameters are finite, so the batch is not"
+    where = f"parameter {bad[0]} is not finite" if bad else "all parameters are still finite"
     raise FloatingPointError(f"step {step}: the loss is {loss}; {where}. A smaller learning rate may help")
 
 
@@ -229,7 +231,7 @@ def shard_threads(threads: int | None = None) -> Iterator[Callable[..., Iterator
 
 
 @contextmanager
-def _stop_on_interrupt() -> Iterator[threading.Event]:
+def stop_on_interrupt() -> Iterator[threading.Event]:
     """The first Ctrl-C only sets the event, so no step is left half done; the second one stops at once."""
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():

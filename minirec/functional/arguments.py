@@ -38,9 +38,17 @@ def shares(weight: Array | None, terms: Array) -> Any:
     """What each term counts in a mean: weight / Σ weight, or 1 / n. All zero where the total is zero.
 
     The shares have the precision of `terms`, so that float64 weights do not turn a float32 loss into float64.
+    Raises ValueError for a negative weight or NaN.
     """
     if weight is None:
         return 1.0 / terms.size if terms.size else 0.0
     weight = np.broadcast_to(weight, terms.shape).astype(terms.real.dtype)
+    if not (weight >= 0).all():
+        raise ValueError(f"weights must not be negative or NaN, got {weight[~(weight >= 0)].flat[0]}")
     total = weight.sum()
-    return weight / total if total != 0 else np.zeros_like(weight)
+    return weight / total if total > 0 else np.zeros_like(weight)
+
+
+def counted(share: Any, x: Array) -> Array:
+    """x where it counts, 0 where its share is 0: what is left out cannot leak, not even as 0 · NaN."""
+    return x if isinstance(share, float) else np.where(share == 0, 0, x)

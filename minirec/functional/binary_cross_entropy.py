@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirec.functional import sigmoid
-from minirec.functional.arguments import Array, check_same_shape, shares
+from minirec.functional.arguments import Array, check_same_shape, counted, shares
 
 
 class BinaryCrossEntropyCache(NamedTuple):
@@ -30,15 +30,15 @@ def binary_cross_entropy_forward(
         where = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise ValueError(f"targets{list(where)} = {targets[where]}, must be in [0, 1]")
     targets = targets.astype(logits.real.dtype, copy=False)  # integers would turn float32 into float64
-    x = logits
+    share = shares(weight, logits)
+    x = counted(share, logits)
     positive = np.where(x.real > 0, x, 0)
     minus_abs = np.where(x.real > 0, -x, x)
     ell = positive - x * targets + np.log1p(np.exp(minus_abs))
-    share = shares(weight, ell)
-    return (share * ell).sum(), BinaryCrossEntropyCache(logits, targets, share)
+    return (share * ell).sum(), BinaryCrossEntropyCache(x, targets, share)
 
 
 def binary_cross_entropy_backward(dloss: Any, cache: BinaryCrossEntropyCache) -> Array:
     """dlogits = dL · w (σ(x) − y) / Σ w"""
     y, _ = sigmoid.sigmoid_forward(cache.logits)
-    return dloss * cache.share * (y - cache.targets)
+    return (dloss * cache.share * (y - cache.targets)).astype(y.dtype, copy=False)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirec.functional import log_softmax
-from minirec.functional.arguments import Array, check_ids, check_same_shape, shares
+from minirec.functional.arguments import Array, check_ids, check_same_shape, counted, shares
 
 
 class CrossEntropyCache(NamedTuple):
@@ -23,9 +23,11 @@ def cross_entropy_forward(
     """L = −Σ w log p[target] / Σ w.    logits (..., C), targets, weight (...)  ->  number"""
     check_ids("targets", targets, logits.shape[-1])
     check_same_shape("logits without the last axis and targets", logits[..., 0], targets)
+    share = shares(weight, logits[..., 0])
+    if weight is not None:
+        logits = counted(share[..., None], logits)
     log_p, _ = log_softmax.log_softmax_forward(logits)
     ell = -np.take_along_axis(log_p, targets[..., None], axis=-1)[..., 0]  # (...)
-    share = shares(weight, ell)
     return (share * ell).sum(), CrossEntropyCache(log_p, targets, share)
 
 

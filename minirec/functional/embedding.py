@@ -24,8 +24,8 @@ def embedding_forward(E: Array, ids: Array) -> tuple[Array, EmbeddingCache]:
 def embedding_backward(dy: Array, cache: EmbeddingCache) -> Array:
     """dE[r] = Σ over the places that read row r of dy,   the same as onehot(ids)ᵀ dy"""
     ids, (rows, D) = cache
-    # Scatter-add, as a histogram of the table's cells weighted by dy. (`dE[ids] += dy` would keep only the
-    # last of several places with one id; np.add.at gives the same sums five times slower.)
+    # Scatter-add, as a histogram of the table's cells weighted by dy: `dE[ids] += dy` would keep only the
+    # last of several places with one id, and np.add.at is slower.
     cells = ids.reshape(-1, 1).astype(np.int64) * D + np.arange(D)  # (N, D)
     dE = np.bincount(cells.ravel(), dy.ravel(), minlength=rows * D)
     return dE.reshape(rows, D).astype(dy.dtype, copy=False)

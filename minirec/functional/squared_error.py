@@ -5,7 +5,7 @@ L = Σ w (prediction − target)² / Σ w
 
 from typing import Any, NamedTuple
 
-from minirec.functional.arguments import Array, check_same_shape, shares
+from minirec.functional.arguments import Array, check_same_shape, counted, shares
 
 
 class SquaredErrorCache(NamedTuple):
@@ -21,9 +21,10 @@ def squared_error_forward(
     # Whole numbers as targets would turn a float32 loss into float64.
     error = prediction - target.astype(prediction.real.dtype, copy=False)
     share = shares(weight, error)
+    error = counted(share, error)
     return (share * error * error).sum(), SquaredErrorCache(error, share)
 
 
 def squared_error_backward(dloss: Any, cache: SquaredErrorCache) -> Array:
     """dprediction = dL · 2 w (prediction − target) / Σ w"""
-    return dloss * 2.0 * cache.share * cache.error
+    return (dloss * 2.0 * cache.share * cache.error).astype(cache.error.dtype, copy=False)

@@ -39,7 +39,7 @@ class Recommendations(NamedTuple):
 
 
 class Recommender(ABC):
-    """What every model offers. A subclass gives `fit`, `_scores`, `_state` and `_restore`.
+    """What every model offers. A subclass gives the abstract methods; the rest is here.
 
     `uses_histories` says what a score depends on: the items of the history (then `score_histories` sees all
     that a model can use), or the identity of the user.
@@ -63,15 +63,15 @@ class Recommender(ABC):
         rng: np.random.Generator | int | None = None,
         progress: bool = True,
     ) -> Self:
-        """Learn from `train`; `valid`, if given, only decides when to stop."""
+        """Learn from `train`; `valid`, if it is given and not empty, only decides when to stop."""
 
     @abstractmethod
     def score(self, users: Array, items: Array | None = None) -> Array:
         """Scores of known users (B,): (B, I), or (B, C) for items (C,) or (B, C). All are indices."""
 
     @abstractmethod
-    def score_histories(self, histories: Sequence[Array]) -> Array:
-        """(B, I) scores for B histories of item indices, oldest first, of users that need not be known."""
+    def score_histories(self, histories: Sequence[Array], items: Array | None = None) -> Array:
+        """The same for B histories of item indices, oldest first, of users that need not be known."""
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
@@ -121,23 +121,28 @@ class Recommender(ABC):
 
     def check_users(self, users: Any) -> Array:
         """(B,) user indices, or an IndexError that names the first one that is not known."""
-        users = np.atleast_1d(np.asarray(users))
+        users = _indices(users)
         check_ids("users", users, self.n_users)
         return users
 
     def check_histories(self, histories: Sequence[Any]) -> list[Array]:
         """B arrays of item indices, or an IndexError that names the first one that is not known."""
-        arrays = [np.asarray(history, dtype=None if len(history) else np.int64) for history in histories]
+        arrays = [_indices(history) for history in histories]
         for row, array in enumerate(arrays):
             check_ids(f"histories[{row}]", array, self.n_items)
         return arrays
+
+    def check_items(self, items: Any) -> Array:
+        """(C,) or (B, C) item indices, or an IndexError that names the first one that is not known."""
+        items = _indices(items)
+        check_ids("items", items, self.n_items)
+        return items
 
     def pick(self, scores: Array, items: Array | None) -> Array:
         """The columns `items` (C,) or (B, C) of scores (B, I); all of them for None."""
         if items is None:
             return scores
-        items = np.asarray(items)
-        check_ids("items", items, self.n_items)
+        items = self.check_items(items)
         return np.take_along_axis(scores, np.broadcast_to(items, (len(scores), items.shape[-1])), axis=1)
 
     def recommend(
@@ -153,10 +158,10 @@ class Recommender(ABC):
         `candidates` restricts the items; `exclude_seen` leaves out those of the training history.
         Raises UnknownIdError for an unknown user or candidate, ValueError for k < 1.
         """
-        rows = [self._index("user", user) for user in _listed(users)]
-        seen = [self.histories[row] for row in rows]
-        blocks = (self.score(np.array(rows[block], dtype=np.int64)) for block in self._blocks(len(rows)))
-        return self._best(blocks, seen, k, exclude_seen, candidates)
+        rows = np.array([self._index("user", user) for user in _listed(users)], dtype=np.int64)
+        items = self._candidates(candidates)
+        blocks = (self.score(rows[block], items) for block in self._blocks(len(rows)))
+        return self._best(blocks, [self.histories[row] for row in rows], k, exclude_seen, items)
 
     def recommend_histories(
         self,
@@ -171,8 +176,17 @@ class Recommender(ABC):
             raise TypeError("histories must be a list of lists of item ids, got text: write [[id, id, ...]]")
         self._fitted()
         seen = [np.array([self._index("item", i) for i in h], dtype=np.int64) for h in histories]
-        blocks = (self.score_histories(seen[block]) for block in self._blocks(len(seen)))
-        return self._best(blocks, seen, k, exclude_seen, candidates)
+        items = self._candidates(candidates)
+        blocks = (self.score_histories(seen[block], items) for block in self._blocks(len(seen)))
+        return self._best(blocks, seen, k, exclude_seen, items)
+
+    def _candidates(self, candidates: Sequence[Id] | None) -> Array | None:
+        """(C,) item indices without repetition; None stands for all items."""
+        if candidates is None:
+            return None
+        return np.unique(
+            np.array([self._index("item", item) for item in _listed(candidates)], dtype=np.int64)
+        )
 
     def _best(
         self,
@@ -180,30 +194,27 @@ class Recommender(ABC):
         seen: list[Array],
         k: int,
         exclude_seen: bool,
-        candidates: Sequence[Id] | None,
+        items: Array | None,
     ) -> Recommendations:
+        """The k best of each row; the scores in `blocks` are those of `items` (C,), or of all items."""
+        if isinstance(k, bool) or not isinstance(k, int | np.integer):
+            raise TypeError(f"k must be a whole number, got {k!r}")
         if k < 1:
             raise ValueError(f"k must be at least 1, got {k}")
-        hidden = np.zeros(self.n_items, dtype=bool)
-        if candidates is not None:
-            hidden[:] = True
-            hidden[[self._index("item", item) for item in _listed(candidates)]] = False
-        items: list[list[Any]] = []
+        columns = np.arange(self.n_items) if items is None else items
+        best_items: list[list[Any]] = []
         best = np.full((len(seen), k), -math.inf)
         for block in blocks:
-            for row in block:
-                n = len(items)
-                row = np.where(hidden, -math.inf, row)
-                if exclude_seen:
-                    row[seen[n]] = -math.inf
-                if np.isnan(row).any():
-                    raise FloatingPointError(
-                        f"the score of item {self.item_ids[int(np.argmax(np.isnan(row)))]!r} is NaN"
-                    )
+            for given in block:
+                n = len(best_items)
+                if np.isnan(given).any():
+                    bad = self.item_ids[columns[int(np.argmax(np.isnan(given)))]]
+                    raise FloatingPointError(f"the score of item {bad!r} is NaN")
+                row = np.where(np.isin(columns, seen[n]), -math.inf, given) if exclude_seen else given
                 top = evaluation.top_k(row, k)
                 best[n, : len(top)] = row[top]
-                items.append([self.item_ids[i] for i in top] + [None] * (k - len(top)))
-        return Recommendations(items, best)
+                best_items.append([self.item_ids[columns[i]] for i in top] + [None] * (k - len(top)))
+        return Recommendations(best_items, best)
 
     def _blocks(self, n: int) -> Iterator[slice]:
         size = min(64, max(1, BLOCK // self.n_items))
@@ -211,8 +222,10 @@ class Recommender(ABC):
 
     def _index(self, kind: str, external: Id) -> int:
         index = self._fitted().user_index if kind == "user" else self.item_index
-        if external not in index:
-            known = self.user_ids if kind == "user" else self.item_ids
+        known = self.user_ids if kind == "user" else self.item_ids
+        external = external.item() if isinstance(external, np.generic) else external
+        # By type as well: True and 1.0 are equal to 1 and would find user 1.
+        if type(external) is not type(known[0]) or external not in index:
             like = ", ".join(repr(value) for value in known[:3])
             hint = ""
             if type(external) is not type(known[0]):
@@ -234,7 +247,11 @@ class Recommender(ABC):
         }
         lengths = np.array([len(h) for h in self.histories], dtype=np.int64)
         arrays = {"history_lengths": lengths, "history_items": np.concatenate(self.histories)}
-        arrays |= {f"state.{name}": array for name, array in self.state().items()}
+        state = self.state()
+        for name, array in state.items():
+            if not np.isfinite(array).all():
+                raise ValueError(f"{name} is not finite: this model is not saved, and {path} stays as it is")
+        arrays |= {f"state.{name}": array for name, array in state.items()}
         storage.save_arrays(path, meta, arrays)
 
     @classmethod
@@ -282,6 +299,12 @@ def one_of(name: str, value: Any, allowed: Sequence[str]) -> None:
     """Raise a ValueError that lists what is allowed."""
     if value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+
+
+def _indices(values: Any) -> Array:
+    """An array of at least one axis; an empty one is an array of integers."""
+    array = np.atleast_1d(np.asarray(values))
+    return array.astype(np.int64) if array.size == 0 else array
 
 
 def _listed(ids: Any) -> list[Any]:

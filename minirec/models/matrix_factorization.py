@@ -7,6 +7,7 @@ Trained on ratings (squared error) it predicts ratings; for ranking it is traine
 """
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
@@ -21,6 +22,8 @@ from minirec.functional import Array
 from minirec.models.base import Recommender, one_of
 
 LOSSES = ("squared", "bce", "bpr")
+NAME = "MatrixFactorization"
+ROW_STEPS = 50  # how often a user or item may occur in a batch of sgd, on average
 OPTIMIZERS: dict[str, Callable[[float], training.Optimizer]] = {
     "sgd": optim.SGD,
     "adam": optim.Adam,
@@ -82,9 +85,9 @@ class MatrixFactorization(Recommender):
     method      "mini-batch": through the `factorization` pair with any optimizer; "per-rating": the textbook
                 rule, one SGD step per rating (squared only)
     optimizer   "sgd", "adam" or "adamw" for mini-batches; None: sgd for squared, adam otherwise
-    lr, reg     γ and λ. With sgd, γ is per rating: a batch of B takes the step γ · B / 2 on the mean loss,
-                which adds up B of the textbook steps. None: .005 and .02 for squared (Surprise's defaults),
-                .01 and .02 otherwise
+    lr, reg     γ and λ; None: .005 and .02 for squared (Surprise's defaults), .01 and .02 otherwise. With sgd,
+                γ is per rating: a batch of n adds up n of the textbook steps, all from the state before it,
+                and batches are smaller where a user or item would occur over 50 times in one
     patience    epochs without better validation before training ends (bpr and bce, if `valid` is given)
 
     Unknown users have no vector of their own. Under squared loss their terms drop out (μ + b_i is left);
@@ -168,18 +171,32 @@ class MatrixFactorization(Recommender):
     def _fit_per_rating(self, train: Interactions, seed: int, progress: bool) -> None:
         assert train.ratings is not None
         users, items, ratings = train.users.tolist(), train.items.tolist(), train.ratings.tolist()
-        self.log = training.TrainingLog()
-        for epoch in tqdm(
-            range(1, self.epochs + 1), "MatrixFactorization", disable=not progress, unit="epoch"
+        self.log = log = training.TrainingLog()
+        began = time.perf_counter()
+        with (
+            training.stop_on_interrupt() as interrupted,
+            tqdm(total=self.epochs, desc=NAME, disable=not progress, unit="epoch") as bar,
         ):
-            squares = 0.0
-            for n in training.stream(seed, training.ORDER, epoch).permutation(len(users)):
-                e = sgd_factorization_step(
-                    self.P, self.Q, self.b_user, self.b_item, self.mu,
-                    users[n], items[n], ratings[n], self.lr, self.reg,
-                )  # fmt: skip
-                squares += e * e
-            self.log.losses.append(squares / len(users))
+            for epoch in range(1, self.epochs + 1):
+                squares, done = 0.0, 0
+                for n in training.stream(seed, training.ORDER, epoch).permutation(len(users)):
+                    e = sgd_factorization_step(
+                        self.P, self.Q, self.b_user, self.b_item, self.mu,
+                        users[n], items[n], ratings[n], self.lr, self.reg,
+                    )  # fmt: skip
+                    squares, done = squares + e * e, done + 1
+                    if interrupted.is_set():
+                        break
+                log.steps += done
+                log.losses.append(squares / done)
+                training.require_finite_parameters(self.params(), log.steps)
+                bar.update()
+                bar.set_postfix(loss=f"{log.losses[-1]:.4f}")
+                if interrupted.is_set():
+                    log.ended = f"interrupted in epoch {epoch} after {log.steps} steps"
+                    tqdm.write(f"{NAME}: {log.ended}; the model can be used as it is")
+                    break
+        log.seconds = time.perf_counter() - began
 
     def _fit_batches(
         self, train: Interactions, valid: Interactions | None, seed: int, progress: bool
@@ -188,8 +205,17 @@ class MatrixFactorization(Recommender):
         rows = np.arange(len(train))
         if self.loss != "squared":
             rows = rows[seen.row_counts()[train.users] < train.n_items]  # somebody who has all: no negatives
-        # With sgd, γ is meant per rating; the loss is a mean, and its square brings a factor of 2.
-        lr = self.lr * self.batch_size / 2 if self.optimizer == "sgd" else self.lr
+        sgd = self.optimizer == "sgd"
+        batch_size = self.batch_size
+        if sgd:  # steps from one old state add up, so no row may take too many of them at once
+            busiest = max(np.bincount(train.users).max(), np.bincount(train.items).max())
+            batch_size = min(batch_size, max(1, ROW_STEPS * len(train) // int(busiest)))
+
+        def loss_and_grads(
+            batch: training.Batch, upstream: float, rng: np.random.Generator
+        ) -> tuple[Any, dict[str, Array]]:
+            # With sgd γ is meant per rating: n/2 turns the mean over n squares into n of the textbook steps.
+            return self.loss_and_grads(batch, len(batch[0]) / 2 if sgd else upstream)
 
         def draw(batch: Array, generator: np.random.Generator) -> training.Batch:
             users, items = train.users[rows[batch]], train.items[rows[batch]]
@@ -200,16 +226,16 @@ class MatrixFactorization(Recommender):
         self.log = training.train(
             self.params(),
             draw,
-            self.loss_and_grads,
+            loss_and_grads,
             len(rows),
-            OPTIMIZERS[self.optimizer](lr),
+            OPTIMIZERS[self.optimizer](self.lr),
             seed=seed,
             epochs=self.epochs,
-            batch_size=self.batch_size,
-            validate=self.validation(train, valid) if valid is not None and self.loss != "squared" else None,
+            batch_size=batch_size,
+            validate=self.validation(train, valid) if valid and self.loss != "squared" else None,
             patience=self.patience,
             progress=progress,
-            name=f"MatrixFactorization ({self.loss})",
+            name=f"{NAME} ({self.loss})",
         )
 
     def loss_and_grads(
@@ -258,19 +284,19 @@ class MatrixFactorization(Recommender):
         """(B, I) from user vectors (B, D) and biases (B,)"""
         return self.mu + b_user[:, None] + self.b_item + p @ self.Q.T
 
-    def score_histories(self, histories: Sequence[Array]) -> Array:
+    def score_histories(self, histories: Sequence[Array], items: Array | None = None) -> Array:
         """For users never seen: see the class. An empty history leaves μ + b_i."""
         histories = self.check_histories(histories)
         p = np.zeros((len(histories), self.dim), dtype=self.dtype)
         if self.loss != "squared":
             for row, history in zip(p, histories, strict=True):
                 row[:] = self.fold_in(history)
-        return self._scores(p, np.zeros(len(p), dtype=self.dtype))
+        return self.pick(self._scores(p, np.zeros(len(p), dtype=self.dtype)), items)
 
     def fold_in(self, history: Array, steps: int = 100) -> Array:
         """(D,) the vector of a new user: Adam on the training loss of this history, all else fixed.
 
-        Each item of the history is compared with the same sample of at most 500 items outside it.
+        Every item of the history is paired with the same sample of at most 500 items outside it.
         """
         p = np.zeros(self.dim, dtype=self.dtype)
         taken = np.unique(history)
@@ -278,12 +304,16 @@ class MatrixFactorization(Recommender):
         if not len(taken) or not len(others):
             return p
         others = np.random.default_rng(0).permutation(others)[:500]
-        # All pairs (taken, other), in the order that _pair_loss wants.
-        items = np.concatenate([np.repeat(taken, len(others)), np.tile(others, len(taken))])
-        q, b = self.Q[items], self.b_item[items]  # (2N, D), (2N,)
+        n, m = len(taken), len(others)
+        items = np.concatenate([taken, others])
+        q, b = self.Q[items], self.b_item[items]  # (n + m, D), (n + m,)
         optimizer = optim.Adam(lr=0.05)
         for _ in range(steps):
-            _, ds = self._pair_loss(b + q @ p, 1.0)
+            s = b + q @ p
+            # All n m pairs, in the order that _pair_loss wants: the items taken, then their negatives.
+            _, of_pairs = self._pair_loss(np.concatenate([np.repeat(s[:n], m), np.tile(s[n:], n)]), 1.0)
+            of_taken, of_others = of_pairs.reshape(2, n, m)
+            ds = np.concatenate([of_taken.sum(axis=1), of_others.sum(axis=0)])  # (n + m,)
             optimizer.step({"p": p}, {"p": ds @ q + 2.0 * self.reg * p})
         return p
 
@@ -303,11 +333,13 @@ class MatrixFactorization(Recommender):
         return {name: getattr(self, name) for name in names}
 
     def state(self) -> dict[str, Array]:
-        return {**self.params(), "mu": np.array(self.mu), "scale": np.array(self.scale)}
+        state = {**self.params(), "mu": np.array(self.mu)}
+        return state | {"scale": np.array(self.scale)} if self.loss == "squared" else state
 
     def load_state(self, state: dict[str, Array]) -> None:
         self.P, self.Q, self.b_user, self.b_item = (state[n] for n in ("P", "Q", "b_user", "b_item"))
-        self.mu, self.scale = float(state["mu"]), (float(state["scale"][0]), float(state["scale"][1]))
+        low, high = state.get("scale", (-math.inf, math.inf))
+        self.mu, self.scale = float(state["mu"]), (float(low), float(high))
         wanted = {"P": (self.n_users, self.dim), "Q": (self.n_items, self.dim),
                   "b_user": (self.n_users,), "b_item": (self.n_items,)}  # fmt: skip
         for name, shape in wanted.items():

@@ -1,4 +1,4 @@
-"""Popularity: everybody gets what most people took. The baseline that every other number stands beside."""
+"""Popularity: everybody gets what was taken most often. Every number stands beside this one."""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -31,9 +31,9 @@ class Popularity(Recommender):
         users = self.check_users(users)
         return self.pick(np.tile(self.counts, (len(users), 1)), items)
 
-    def score_histories(self, histories: Sequence[Array]) -> Array:
+    def score_histories(self, histories: Sequence[Array], items: Array | None = None) -> Array:
         histories = self.check_histories(histories)
-        return np.tile(self.counts, (len(histories), 1))
+        return self.pick(np.tile(self.counts, (len(histories), 1)), items)
 
     def settings(self) -> dict[str, Any]:
         return {}

@@ -13,7 +13,15 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "": {"dim": 100, "loss": "squared"},
     },
     "transformer": {
-        "": {"embedding_dim": 64, "num_heads": 2, "num_layers": 1, "hidden": 64},
+        "": {
+            "embedding_dim": 64,
+            "num_heads": 2,
+            "num_layers": 1,
+            "hidden": 64,
+            "length": 25,
+            "lr": 2e-3,
+            "epochs": 4,
+        },
         "shop": {
             "embedding_dim": 32,
             "num_heads": 2,

@@ -141,11 +141,11 @@ class Decoder(Module):
 
     def backward(self, dy: Array, cache: DecoderCache) -> tuple[tuple[Array, Array], Grads]:
         dx, norm = self.norm.backward(dy, cache.last) if self.norm else (dy, {})
-        dmemory: Array = np.zeros(0)
+        dmemory: Any = 0.0
         of_blocks: list[Grads] = []
         for i in reversed(range(len(self.blocks))):
             (dx, from_block), grads = self.blocks[i].backward(dx, cache.blocks[i])
-            dmemory = dmemory + from_block if dmemory.size else from_block  # every block reads the memory
+            dmemory = dmemory + from_block  # every block reads the memory
             of_blocks.insert(0, prefixed(f"blocks.{i}", grads))
         merged = {name: g for grads in [*of_blocks, prefixed("norm", norm)] for name, g in grads.items()}
         return (dx, dmemory), merged

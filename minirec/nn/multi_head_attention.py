@@ -41,6 +41,8 @@ class MultiHeadAttention(Module):
     """y (..., Tq, D) from query (..., Tq, D), key (..., Tk, D), value (..., Tk, D).
 
     All weights are (D, D), all biases (D,). mask is broadcastable to (..., H, Tq, Tk), True = may attend.
+    A key masked for all its queries cannot reach the output, even if it is NaN; but the gradients of W_k and
+    W_v sum over all keys, so there NaN needs finite inputs (padding rows are 0).
     b_k never receives gradient: it adds the same number to all scores of a query, and softmax ignores that.
     """
 
