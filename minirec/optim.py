@@ -134,7 +134,7 @@ class AdamW:
     ) -> None:
         _require(weight_decay >= 0, f"weight_decay must not be negative, got {weight_decay}")
         self.lr, self.weight_decay = lr, weight_decay
-        self._adam = Adam(lr, beta1, beta2, eps)
+        self.adam = Adam(lr, beta1, beta2, eps)
 
     def step(self, params: Params, grads: Grads, lr: float | None = None) -> None:
         """Change every array of `params` in place; lr, if given, stands in for the optimizer's own."""
@@ -142,15 +142,15 @@ class AdamW:
         _check_names(params, grads)
         for param in params.values():
             param *= 1.0 - lr * self.weight_decay
-        self._adam.step(params, grads, lr)
+        self.adam.step(params, grads, lr)
 
     def state(self) -> State:
         """A copy of everything that the next step depends on."""
-        return self._adam.state()
+        return self.adam.state()
 
     def load_state(self, state: State) -> None:
         """Go on from where `state()` was taken."""
-        self._adam.load_state(state)
+        self.adam.load_state(state)
 
 
 def clip_by_global_norm(grads: Grads, limit: float) -> tuple[dict[str, Array], float]:

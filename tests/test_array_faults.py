@@ -149,7 +149,7 @@ FAULTS = [
         "width not divisible by heads",
         lambda: TransformerRecommender(10, 3, 1),
         ValueError,
-        ("embedding_dim 10", "3 heads"),
+        ("embedding_dim 10", "num_heads 3"),
     ),
 ]
 

@@ -64,7 +64,9 @@ def test_it_returns_what_the_table_shows(ran):
     _, evaluations, printed = ran
     assert list(evaluations) == [demo.POPULARITY, demo.SQUARED, demo.BPR, demo.TRANSFORMER]
     for name, result in evaluations.items():
-        assert "one held-out event per user, full ranking over 67 items, seen items removed" in result.protocol
+        assert (
+            "one held-out event per user, full ranking over 67 items, seen items removed" in result.protocol
+        )
         assert len(result.users) == 31
         assert re.search(rf"^{re.escape(name)} .*{result.mean('ndcg'):.4f} \[", printed, re.MULTILINE)
 

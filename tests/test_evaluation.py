@@ -211,8 +211,8 @@ def test_the_protocol_in_words(split):
     train, valid, test = split
     result = evaluate(Fixed(np.zeros((U, I))), train, test, also_seen=valid)
     assert result.protocol == (
-        "one held-out event per user, full ranking over 37 items, seen items removed (training and validation), "
-        "ties by expectation, 23 users"
+        "one held-out event per user, full ranking over 37 items, seen items removed (training and "
+        "validation), ties by expectation, 23 users"
     )
 
 

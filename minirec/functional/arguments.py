@@ -22,10 +22,13 @@ def check_ids(name: str, ids: Array, count: int) -> None:
         raise IndexError(f"{where} = {ids[place]} is out of range: allowed are 0 to {count - 1}")
 
 
-def check_mask(mask: Array) -> None:
-    """Raise unless `mask` is boolean. True means: may be seen."""
+def check_mask(mask: Array, shape: tuple[int, ...]) -> None:
+    """Raise unless `mask` is boolean (True = may be seen) and broadcasts to `shape`."""
     if mask.dtype != np.bool_:
         raise TypeError(f"mask must be boolean (True = may attend), got dtype {mask.dtype}")
+    sizes = zip(mask.shape[::-1], shape[::-1], strict=False)
+    if mask.ndim > len(shape) or any(m not in (1, n) for m, n in sizes):
+        raise ValueError(f"mask of shape {mask.shape} does not broadcast to the scores' shape {shape}")
 
 
 def check_same_shape(names: str, a: Array, b: Array) -> None:

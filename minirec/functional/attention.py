@@ -30,8 +30,7 @@ def attention_forward(
     zeros. A masked key has exactly no influence, whatever finite numbers it holds.
     """
     if mask is not None:
-        check_mask(mask)
-        np.broadcast_to(mask, (*q.shape[:-1], k.shape[-2]))  # raises where it does not fit (..., Tq, Tk)
+        check_mask(mask, (*q.shape[:-1], k.shape[-2]))
         # 0 · NaN is NaN: a key that no query may see is replaced by 0, so that nothing in it can leak.
         visible = np.asarray(np.any(np.atleast_2d(mask), axis=-2))[..., None]  # (..., Tk, 1)
         if not visible.all():

@@ -24,8 +24,8 @@ def log_softmax_forward(x: Array, mask: Array | None = None) -> tuple[Array, Log
     if x.shape[-1] == 0:
         raise ValueError(f"log_softmax over an empty axis: the last axis of shape {x.shape} has no entries")
     if mask is not None:
-        check_mask(mask)
-        x = np.where(np.broadcast_to(mask, x.shape), x, -math.inf)
+        check_mask(mask, x.shape)
+        x = np.where(mask, x, -math.inf)
     peak = x.real.max(axis=-1, keepdims=True)
     shifted = x - np.where(peak == -math.inf, 0, peak)
     total = np.exp(shifted).sum(axis=-1, keepdims=True)

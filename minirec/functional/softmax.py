@@ -26,8 +26,8 @@ def softmax_forward(x: Array, mask: Array | None = None) -> tuple[Array, Softmax
     if x.shape[-1] == 0:
         raise ValueError(f"softmax over an empty axis: the last axis of shape {x.shape} has no entries")
     if mask is not None:
-        check_mask(mask)
-        x = np.where(np.broadcast_to(mask, x.shape), x, -math.inf)
+        check_mask(mask, x.shape)
+        x = np.where(mask, x, -math.inf)
     # e^x overflows from 710 on; a shift changes nothing, so the largest entry of each row is moved to 0.
     peak = x.real.max(axis=-1, keepdims=True)
     e = np.exp(x - np.where(peak == -math.inf, 0, peak))

@@ -310,4 +310,4 @@ def _indices(values: Any) -> Array:
 def _listed(ids: Any) -> list[Any]:
     if isinstance(ids, np.ndarray):
         return list(np.atleast_1d(ids).tolist())
-    return [ids] if isinstance(ids, str | int | np.generic) else list(ids)
+    return [ids] if isinstance(ids, str | int | float | np.generic) else list(ids)

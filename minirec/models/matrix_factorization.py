@@ -85,9 +85,9 @@ class MatrixFactorization(Recommender):
     method      "mini-batch": through the `factorization` pair with any optimizer; "per-rating": the textbook
                 rule, one SGD step per rating (squared only)
     optimizer   "sgd", "adam" or "adamw" for mini-batches; None: sgd for squared, adam otherwise
-    lr, reg     γ and λ; None: .005 and .02 for squared (Surprise's defaults), .01 and .02 otherwise. With sgd,
-                γ is per rating: a batch of n adds up n of the textbook steps, all from the state before it,
-                and batches are smaller where a user or item would occur over 50 times in one
+    lr, reg     γ and λ; None: .005 and .02 for squared (Surprise's defaults), .01 and .02 otherwise. With
+                sgd, γ is per rating: a batch of n adds up n of the textbook steps, all from the state before
+                it, and batches are smaller where a user or item would occur over 50 times in one
     patience    epochs without better validation before training ends (bpr and bce, if `valid` is given)
 
     Unknown users have no vector of their own. Under squared loss their terms drop out (μ + b_i is left);

@@ -1,8 +1,8 @@
 """Model files: one `.npz` that holds named arrays and, as the uint8 array `meta`, a JSON object.
 
-Every recommender is saved through here. Writing leaves either the old file or the new one, whole, at whatever
-moment the process is killed. Reading trusts nothing: no pickle, sizes are checked before anything is unpacked,
-and every byte of every array is covered by a checksum.
+Every recommender is saved through here. Writing leaves either the old file or the new one, whole, at
+whatever moment the process is killed. Reading trusts nothing: no pickle, sizes are checked before anything
+is unpacked, and every byte of every array is covered by a checksum.
 """
 
 from __future__ import annotations

@@ -234,3 +234,11 @@ def test_faults(shapes, mask, error, words) -> None:  # type: ignore[no-untyped-
     with pytest.raises(error) as caught:
         F.attention_forward(*(np.zeros(shape) for shape in shapes), mask)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_a_mask_with_more_axes_than_the_scores_is_refused_whatever_it_holds(value):
+    q, k, v = np.ones((3, 2)), np.ones((5, 2)), np.ones((5, 2))
+    mask = np.full((4, 1, 5), value)
+    with pytest.raises(ValueError, match="broadcast"):
+        F.attention_forward(q, k, v, mask)

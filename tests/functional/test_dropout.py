@@ -63,3 +63,9 @@ def test_float32_draws_the_entries_of_float64() -> None:
 def test_faults(rate: float, rng: np.random.Generator | None) -> None:
     with pytest.raises(ValueError, match=r"dropout rate must be in \[0, 1\), got"):
         F.dropout_forward(np.ones(3), rate, rng)
+
+
+def test_each_number_has_its_own_chance():
+    y, _ = F.dropout_forward(np.ones((200, 7, 5)), 0.5, np.random.default_rng(0))
+    assert len(np.unique(y.reshape(200, 35), axis=0)) == 200  # no two rows share a mask
+    assert len(np.unique(y.reshape(1400, 5).T, axis=0)) == 5  # no two columns do

@@ -102,3 +102,41 @@ def test_shards_add_up_with_their_share_of_the_weight(name: str) -> None:
     assert total == pytest.approx(loss, rel=1e-14)
     for whole, *of_shards in zip(gradients, *parts, strict=True):
         np.testing.assert_allclose(np.concatenate(of_shards), whole, rtol=1e-13, equal_nan=False)
+
+
+NAN, INF = np.nan, np.inf
+LEFT_OUT = {
+    "squared_error": lambda bad: (np.array([1.0, bad, 3.0]), np.array([2.0, 5.0, 1.0])),
+    "binary_cross_entropy": lambda bad: (np.array([1.0, bad, 3.0]), np.array([1.0, 0.0, 0.0])),
+    "bpr": lambda bad: (np.array([1.0, bad, 3.0]), np.array([2.0, 5.0, 1.0])),
+    "cross_entropy": lambda bad: (np.array([[1.0, 2.0], [bad, bad], [0.0, 3.0]]), np.array([0, 1, 0])),
+}
+
+
+@pytest.mark.parametrize("bad", [NAN, INF, -INF])
+@pytest.mark.parametrize("name", LEFT_OUT)
+def test_what_has_weight_0_cannot_leak_whatever_it_is(name, bad):
+    forward, backward = getattr(F, f"{name}_forward"), getattr(F, f"{name}_backward")
+    weight = np.array([0.5, 0.0, 2.0])
+    loss, cache = forward(*LEFT_OUT[name](bad), weight)
+    expected, expected_cache = forward(*LEFT_OUT[name](7.0), weight)
+    assert loss == expected
+    gradients, wanted = backward(1.0, cache), backward(1.0, expected_cache)
+    for gradient, want in zip(np.atleast_2d(gradients), np.atleast_2d(wanted), strict=True):
+        assert np.array_equal(gradient, want)
+
+
+@pytest.mark.parametrize("name", LEFT_OUT)
+@pytest.mark.parametrize("weight", [[1.0, -1.0, 1.0], [1.0, NAN, 1.0]])
+def test_negative_weights_are_refused(name, weight):
+    with pytest.raises(ValueError, match="weights must not be negative or NaN"):
+        getattr(F, f"{name}_forward")(*LEFT_OUT[name](7.0), np.array(weight))
+
+
+@pytest.mark.parametrize("name", LEFT_OUT)
+def test_an_upstream_in_double_precision_leaves_the_gradient_in_single(name):
+    arrays = [a.astype(np.float32) if a.dtype == np.float64 else a for a in LEFT_OUT[name](7.0)]
+    _, cache = getattr(F, f"{name}_forward")(*arrays)
+    gradients = getattr(F, f"{name}_backward")(np.float64(0.5), cache)
+    for gradient in gradients if isinstance(gradients, tuple) else (gradients,):
+        assert gradient.dtype == np.float32

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import signal
 from typing import Any
 
 import network_table
@@ -14,6 +15,7 @@ from strategies import normal, seeds
 from minirec.data.interactions import Interactions
 from minirec.evaluation import evaluate
 from minirec.models import MatrixFactorization
+from minirec.models import matrix_factorization as mf
 from minirec.models.matrix_factorization import l2_gradients, l2_penalty, sgd_factorization_step
 
 U, I, D = 7, 11, 3
@@ -344,3 +346,74 @@ def test_squared_loss_needs_ratings(method: str) -> None:
 def test_settings_go_round(dim: int) -> None:
     model = MatrixFactorization(dim, "bce", lr=0.1)
     assert MatrixFactorization(**model.settings()).settings() == model.settings()
+
+
+@pytest.mark.parametrize("n", [3, 5, 6, 11, 23])
+def test_a_short_last_batch_takes_textbook_steps_too(n: int) -> None:
+    """Batches of 5 add up the textbook steps, in a last batch of fewer rows as well."""
+    rng = np.random.default_rng(n)
+    users, items = [f"u{u}" for u in range(n)], [f"i{i}" for i in rng.permutation(n)]
+    train = Interactions(
+        users, items, rng.integers(1, 6, n).astype(float)
+    )  # each row once: steps do not meet
+    settings = {"dim": 3, "epochs": 1, "dtype": "float64", "lr": 0.05}
+    batches = MatrixFactorization(batch_size=5, **settings).fit(train, rng=0, progress=False)
+    single = MatrixFactorization(method="per-rating", **settings).fit(train, rng=0, progress=False)
+    for name, array in single.params().items():
+        assert np.abs(batches.params()[name] - array).max() < 1e-14, name
+
+
+def test_sgd_does_not_overstep_where_one_user_fills_the_batch() -> None:
+    train = Interactions(["a"] * 2100, [f"i{n}" for n in range(2100)], [1.0 + n % 5 for n in range(2100)])
+    model = MatrixFactorization(dim=5).fit(train, rng=0, progress=False)
+    assert model.log.losses[-1] < model.log.losses[0] < 3.0
+
+
+def test_per_rating_names_what_is_not_finite_and_stops_on_interrupt(monkeypatch, capsys) -> None:
+    train = Interactions(["a", "b", "c"] * 5, [f"i{n}" for n in range(15)], [1.0 + n % 5 for n in range(15)])
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(FloatingPointError, match=r"parameter .* is not finite"),
+    ):
+        MatrixFactorization(2, method="per-rating", lr=50.0).fit(train, rng=0, progress=False)
+    step, calls = mf.sgd_factorization_step, []
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) == 20:
+            signal.raise_signal(signal.SIGINT)
+        return step(*arguments)
+
+    monkeypatch.setattr(mf, "sgd_factorization_step", interrupted)
+    model = MatrixFactorization(2, method="per-rating", epochs=9).fit(train, rng=0, progress=False)
+    assert model.log.ended.startswith("interrupted in epoch 2")
+    assert model.log.steps == 20
+    assert "can be used as it is" in capsys.readouterr().out
+
+
+def test_factors_start_with_a_standard_deviation_of_a_tenth() -> None:
+    train = Interactions([f"u{n}" for n in range(500)], [f"i{n}" for n in range(500)], [3.0] * 500)
+    model = MatrixFactorization(20, lr=0.0, epochs=1, dtype="float64").fit(train, rng=0, progress=False)
+    for table in (model.P, model.Q):
+        assert abs(table.std() - 0.1) < 0.003
+        assert abs(table.mean()) < 0.003
+
+
+def test_fold_in_is_where_the_gradient_of_its_loss_is_zero() -> None:
+    """λ ‖p‖² + mean of −log σ(s_taken − s_other), biases included, written out."""
+    rng = np.random.default_rng(0)
+    train = Interactions([f"u{n % 7}" for n in range(60)], [f"i{n % 13}" for n in range(60)])
+    model = MatrixFactorization(3, "bpr", reg=0.05, epochs=1, dtype="float64").fit(
+        train, rng=0, progress=False
+    )
+    model.Q[...], model.b_item[...] = rng.standard_normal((13, 3)), rng.standard_normal(13)
+    history = np.array([2, 7, 11])
+    p = model.fold_in(history, steps=4000)
+    gradient = 2 * 0.05 * p
+    others = [j for j in range(13) if j not in history]
+    for i in history:
+        for j in others:
+            difference = model.b_item[i] - model.b_item[j] + p @ (model.Q[i] - model.Q[j])
+            gradient = gradient - (model.Q[i] - model.Q[j]) / (1 + np.exp(difference)) / (3 * len(others))
+    assert np.abs(gradient).max() < 1e-3  # Adam with a fixed step ends near, not at, the minimum
+    assert np.abs(p).max() > 0.1

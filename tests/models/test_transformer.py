@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minirec import nn
+from minirec import nn, training
 from minirec.data import sampling
 from minirec.data.interactions import Interactions
-from minirec.data.sequences import pad_histories
-from minirec.models import TransformerRecommender
-from minirec.models.transformer import candidate_loss_backward, candidate_loss_forward
+from minirec.data.sequences import Prefixes, pad_histories
+from minirec.models import TransformerRecommender, transformer
+from minirec.models.candidate_loss import candidate_loss_backward, candidate_loss_forward
 from minirec.verify import check_gradient
 
 LOSSES = ("softmax", "bce", "bpr", "squared")
@@ -123,7 +123,7 @@ def test_the_tied_table_gets_the_gradient_of_both_uses(monkeypatch: pytest.Monke
 def test_first_lesson_attention_over_one_key_is_constant(candidates: str) -> None:
     net = network("user", candidates)
     scores, cache = net.forward(table.source_ids("user"), table.CANDIDATES)
-    encoder, decoder = cache.transformer.encoder.blocks[0], cache.transformer.decoder.blocks[0]
+    encoder, decoder = cache.encoder.blocks[0], cache.decoder.blocks[0]
     for weights in (encoder.attention.f.attention.p, decoder.cross_attention.f.attention.p):
         assert np.array_equal(weights, np.ones_like(weights))
     _, grads = net.backward(np.random.default_rng(0).standard_normal(scores.shape), cache)
@@ -466,3 +466,51 @@ def test_the_defaults_are_those_of_the_document() -> None:
     found = settings["source"], settings["candidates"], settings["loss"]
     assert found == ("history", "pointwise", "softmax")
     assert TransformerRecommender(**settings).settings() == settings
+
+
+@pytest.mark.parametrize("loss", ["softmax", "squared"])
+def test_what_fit_draws_and_how_it_cuts_a_batch(monkeypatch, loss: str) -> None:
+    """Negatives are items that the user has not met; shards follow the shapes; gradients are clipped at 1."""
+    users, items = [f"u{n % 5}" for n in range(40)], [f"i{n * 7 % 17}" for n in range(40)]
+    train = Interactions(users, items, [1.0 + n % 5 for n in range(40)])
+    seen = train.matrix()
+    called: dict[str, Any] = {}
+
+    def stand_in(params, draw, loss_and_grads, n_examples, optimizer, **options):
+        called.update(options, draw=draw, n=n_examples)
+        return training.TrainingLog()
+
+    monkeypatch.setattr(training, "train", stand_in)
+    TransformerRecommender(8, 2, 1, loss=loss, length=6, negatives=4, hidden=64).fit(train, rng=0)
+    source, candidates, *ratings = called["draw"](np.arange(called["n"]), np.random.default_rng(0))
+    examples = Prefixes(train, 6)
+    assert np.array_equal(source, examples.sources(np.arange(len(examples))))
+    assert np.array_equal(candidates[:, 0], examples.targets + 1)
+    C = 5 if loss == "softmax" else 1
+    assert candidates.shape[1] == C
+    for column in range(1, C):
+        assert not seen.contains(examples.users, candidates[:, column] - 1).any()
+    if loss == "squared":
+        assert np.allclose(ratings[0], examples.ratings - train.ratings.mean(), atol=1e-6)
+    assert called["clip"] == 1.0
+    assert called["shard_size"] == 2**16 // ((6 + C) * 64)
+
+
+def test_shards_do_not_change_what_is_learned(monkeypatch) -> None:
+    users, items = [f"u{n % 5}" for n in range(40)], [f"i{n * 7 % 17}" for n in range(40)]
+    train = Interactions(users, items)
+    settings = {"length": 6, "negatives": 4, "hidden": 8, "dropout": 0.0, "epochs": 1, "dtype": "float64"}
+    scores = []
+    for size in (1, 3, 128):
+        monkeypatch.setattr(transformer, "shard_size", lambda *shapes, size=size: size)
+        model = TransformerRecommender(8, 2, 1, **settings).fit(train, rng=0, progress=False)
+        scores.append(model.score(np.arange(5)))
+    assert np.abs(scores[0] - scores[1]).max() < 1e-10
+    assert np.abs(scores[0] - scores[2]).max() < 1e-10
+
+
+def test_an_empty_history_has_nothing_to_attend_to() -> None:
+    train = Interactions(["a", "a", "b"], ["x", "y", "z"])
+    model = TransformerRecommender(4, 2, 1, negatives=1, epochs=1).fit(train, rng=0, progress=False)
+    with pytest.raises(ValueError, match="empty history"):
+        model.attention_weights(np.array([], dtype=int), np.array([0]))
