@@ -5,6 +5,7 @@
 
 import json
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -64,17 +65,50 @@ def shop() -> str:
     return "\n".join(lines)
 
 
-TABLES = {"ranking": ranking, "ratings": ratings, "shop": shop}
+def demo_section(heading: str) -> list[str]:
+    """The lines of a section of what the demo printed, without its heading."""
+    lines = (RESULTS / "demo.txt").read_text(encoding="utf-8").splitlines()
+    starts = [i for i, line in enumerate(lines) if line and set(line) == {"-"}]
+    begin = next(i for i in starts if lines[i - 1].startswith(heading))
+    end = min([i - 1 for i in starts if i > begin], default=len(lines))
+    return lines[begin + 1 : end]
+
+
+def demo_table() -> str:
+    """The table of models, its two widest columns left out, and what is best possible."""
+    lines = demo_section("Which model")
+    last = max(i for i, line in enumerate(lines) if line.startswith("In brackets"))
+    best = next(line for line in lines if "best possible" in line)
+    table = [
+        re.split(r"\s{2,}(?![\d.]+\])", line) for line in lines[:last] if not line.startswith("Protocol")
+    ]
+    rows = [f"{row[0]:<29}  {row[1]:>24}  {row[2]:>24}".rstrip() for row in table]
+    return "\n".join(["```text", *rows, *textwrap.wrap(best, 108), "```"])
+
+
+def demo_unseen() -> str:
+    """The recommendations for a user that the model has never seen."""
+    lines = demo_section("A user never seen")
+    return "\n".join(["```text", *lines, "```"]).replace("\n\n", "\n")
+
+
+TABLES = {
+    "demo_table": demo_table,
+    "demo_unseen": demo_unseen,
+    "ranking": ranking,
+    "ratings": ratings,
+    "shop": shop,
+}
 
 
 def between(name: str) -> re.Pattern[str]:
     """Matches what stands between the markers of a table."""
-    return re.compile(rf"(<!-- table: {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
+    return re.compile(rf"(<!-- table: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def write() -> None:
     """Put every table into the README."""
     text = README.read_text(encoding="utf-8")
     for name, table in TABLES.items():
-        text = between(name).sub(lambda m, table=table: m[1] + table() + m[2], text)  # type: ignore[misc]
+        text = between(name).sub(lambda m, table=table: m[1] + table() + "\n" + m[2], text)  # type: ignore[misc]
     README.write_text(text, encoding="utf-8")

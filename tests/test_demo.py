@@ -71,6 +71,15 @@ def test_it_returns_what_the_table_shows(ran):
         assert re.search(rf"^{re.escape(name)} .*{result.mean('ndcg'):.4f} \[", printed, re.MULTILINE)
 
 
+def test_the_stored_text_of_the_readme_has_the_same_sections_and_models(ran):
+    """tests/results/demo.txt is what the README shows: a demo that prints something else makes it stale."""
+    stored = (Path(__file__).parent / "results" / "demo.txt").read_text(encoding="utf-8")
+    sections = r"^([A-Z].+)\n-+$"
+    named = r"^(\w[^\[\n]*?)\s+[\d.]+ \["
+    for pattern in (sections, named):
+        assert re.findall(pattern, stored, re.MULTILINE) == re.findall(pattern, ran[2], re.MULTILINE)
+
+
 def test_the_printed_text_has_every_section_in_order(ran):
     printed = ran[2]
     headings = re.findall(r"^(.+)\n-+$", printed, re.MULTILINE)

@@ -12,7 +12,6 @@ import readme_tables
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DEMO = ROOT / "tests" / "results" / "demo.txt"
 
 
 def blocks(language: str) -> list[str]:
@@ -70,15 +69,6 @@ def test_every_stored_result_names_its_command_and_data():
         assert content["command"].startswith("python tests/make_results.py "), file.name
         assert content["minirec"]
         assert "data" in content or "seeds" in content, file.name
-
-
-def test_what_the_demo_prints_is_what_it_printed():
-    printed = {line.strip() for line in DEMO.read_text(encoding="utf-8").splitlines()}
-    shown = [
-        line for block in blocks("text") for line in block.splitlines() if line.strip() not in ("", "...")
-    ]
-    assert len(shown) > 10
-    assert [line for line in shown if line.strip() not in printed] == []
 
 
 def test_links_and_figures_exist():
