@@ -13,7 +13,7 @@ from gradient_table import Row, n
 from minirec.functional import Array
 from minirec.models import MatrixFactorization, TransformerRecommender
 from minirec.models.candidate_loss import candidate_loss_backward, candidate_loss_forward
-from minirec.models.transformer import TransformerNetwork
+from minirec.models.transformer_network import TransformerNetwork
 from minirec.nn.module import Grads, Module, prefixed
 from minirec.verify import Report, check_gradient, check_module
 
