@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 Id = Hashable
+NO_IDS = frozenset({float, complex, bool, type(None), list, bytes})  # equal to others, or of no use as a name
 
 
 class Description(NamedTuple):
@@ -51,7 +52,7 @@ class Description(NamedTuple):
 class Interactions:
     """N interactions, one row each.
 
-    users, items   external ids, N of each: all `str`, or all integers
+    users, items   external ids, N of each, all of one type that can be sorted: `str`, `int`, a date
     ratings        N finite numbers, or None for events without a rating
     timestamps     N finite numbers (seconds since 1970), or None: then the rows are in the order of time
     titles         {external item id: title}, only for printing
@@ -162,7 +163,7 @@ class Interactions:
 
         Titles do not count. The same on every platform.
         """
-        hashed = hashlib.sha256(json.dumps([self.user_ids, self.item_ids]).encode())
+        hashed = hashlib.sha256(json.dumps([self.user_ids, self.item_ids], default=repr).encode())
         for column in (self.users, self.items, self.ratings, self.timestamps):
             kind = "none" if column is None else column.dtype.newbyteorder("<").str
             hashed.update(f"{kind} {len(self)}\n".encode())
@@ -191,14 +192,18 @@ def _map_ids(kind: str, values: Sequence[Id] | Array) -> tuple[list[Id], dict[Id
         raise TypeError(f"{kind} ids must be a sequence with one id per row, got the text {values!r}")
     listed: list[Any] = values.tolist() if isinstance(values, np.ndarray) else list(values)
     listed = [value.item() if isinstance(value, np.generic) else value for value in listed]
-    types = {type(value) for value in listed}
-    if len(types) > 1 or not types <= {str, int}:
-        names = " and ".join(sorted(t.__name__ for t in types))
-        kinds = [type(value) for value in listed]
-        row = next(i for i, t in enumerate(kinds) if t not in (str, int) or t is not kinds[0])
+    kinds = [type(value) for value in listed]
+    if len(set(kinds)) > 1 or not NO_IDS.isdisjoint(kinds):
+        names = " and ".join(sorted(t.__name__ for t in set(kinds)))
+        row = next(i for i, t in enumerate(kinds) if t in NO_IDS or t is not kinds[0])
         where = f"row {row} has {listed[row]!r}"
-        raise TypeError(f"{kind} ids must be all str or all int, got {names} ({where}): convert them first")
-    ids: list[Id] = sorted(set(listed))
+        raise TypeError(
+            f"{kind} ids must be of one type, such as str or int, got {names} ({where}): convert them first"
+        )
+    try:
+        ids: list[Id] = sorted(set(listed))
+    except TypeError as error:
+        raise TypeError(f"{kind} ids of type {kinds[0].__name__} can be no ids: {error}") from None
     index = {value: i for i, value in enumerate(ids)}
     return ids, index, np.fromiter((index[v] for v in listed), dtype=np.int64, count=len(listed))
 

@@ -238,6 +238,11 @@ class Recommender(ABC):
     def save(self, path: str | Path) -> None:
         """Write the model as one .npz file; a file that was there before stays whole until the new one is."""
         self._fitted()
+        for kind, ids in (("user", self.user_ids), ("item", self.item_ids)):
+            if type(ids[0]) not in (str, int):
+                raise TypeError(
+                    f"{kind} ids of type {type(ids[0]).__name__} cannot be saved: use str or int ids"
+                )
         meta = {
             "model": type(self).__name__,
             "settings": self.settings(),

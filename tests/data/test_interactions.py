@@ -1,3 +1,5 @@
+import datetime
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -51,13 +53,16 @@ def test_ids_keep_their_type() -> None:
 @pytest.mark.parametrize(
     ("users", "words"),
     [
-        (["a", 1], r"user ids must be all str or all int, got int and str \(row 1 has 1\)"),
+        (["a", 1], r"user ids must be of one type, such as str or int, got int and str \(row 1 has 1\)"),
         ([1, 2.0], r"got float and int \(row 1 has 2.0\)"),
         ([1, None], r"got NoneType and int \(row 1 has None\)"),
         ([True, False], r"got bool \(row 0 has True\)"),
         (np.array([1.0, 2.0]), r"got float \(row 0 has 1.0\)"),
         (np.array([[1], [2]]), r"got list \(row 0 has \[1\]\)"),
         ([b"a", b"b"], r"got bytes \(row 0 has b'a'\)"),
+        ([{1}, {2}], r"user ids of type set can be no ids: unhashable"),
+        ([1j, 2j], r"got complex"),
+        ([object(), object()], r"user ids of type object can be no ids: '<' not supported"),
         ("ab", r"user ids must be a sequence with one id per row, got the text 'ab'"),
     ],
 )
@@ -209,3 +214,11 @@ def test_the_digest_sees_every_column_and_the_order_but_not_the_titles() -> None
 
 def test_repr() -> None:
     assert repr(example()) == "Interactions(3 users, 3 items, 5 rows)"
+
+
+def test_ids_of_other_types_keep_their_type() -> None:
+    days = [datetime.date(2024, 1, 3), datetime.date(2024, 1, 2), datetime.date(2024, 1, 3)]
+    x = Interactions(days, [("a", 2), ("a", 1), ("b", 1)])
+    assert x.user_ids == [days[1], days[0]]
+    assert x.item_ids == [("a", 1), ("a", 2), ("b", 1)]
+    assert x.digest() != x.select(np.array([1, 0, 2])).digest()

@@ -465,3 +465,10 @@ def test_a_model_with_nan_is_not_saved_over_a_good_one(tmp_path) -> None:
     with pytest.raises(ValueError, match="b_item is not finite"):
         model.save(path)
     assert path.read_bytes() == good
+
+
+def test_ids_that_a_file_cannot_hold_are_refused_when_saving(tmp_path) -> None:
+    model = Popularity().fit(Interactions([("a", 1), ("b", 2)], ["x", "y"]))
+    assert model.recommend([("a", 1)], 1).items == [["y"]]
+    with pytest.raises(TypeError, match="user ids of type tuple cannot be saved"):
+        model.save(tmp_path / "model.npz")
