@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from minirec import demo, plots
-from minirec.data import Interactions, synthetic
+from minirec.data import Interactions, concatenate, leave_one_out, synthetic
 from minirec.data.dataset import Dataset
 from minirec.evaluation import Evaluation
 from minirec.models import Recommender, TransformerRecommender
@@ -95,6 +95,16 @@ def test_the_printed_text_has_every_section_in_order(ran):
     assert demo.ATTENTION in printed
     assert "The laws of this shop are known" in printed
     assert "report.md with its figures" in printed
+
+
+def test_the_two_best_scores_are_with_and_without_the_taste(ran):
+    shop = synthetic(**SIZES, seed=0)
+    train, valid, test = leave_one_out(shop.interactions)
+    histories = concatenate(train, valid).histories()
+    best, blind = (shop.best_possible(test, histories, know_taste=know).ndcg for know in (True, False))
+    share = 100 * ran[1][demo.TRANSFORMER].mean("ndcg") / blind
+    assert f"{best:.4f} for one who also knows each user's taste, {blind:.4f} for one who has only" in ran[2]
+    assert f"reaches {share:.0f} % of the latter" in ran[2]
 
 
 def test_the_report_shows_every_figure_that_was_written(ran):

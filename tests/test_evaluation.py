@@ -403,3 +403,24 @@ def test_faults_of_rating_evaluation(split):
     _, _, rated = data(ratings=True)
     with pytest.raises(ValueError, match=r"prediction\[0\] = nan"):
         evaluate_ratings(Predicts(np.full((U, I), np.nan)), rated)
+
+
+def test_novelty_leaves_the_validation_part_out(split):
+    train, valid, test = split
+    result = evaluate(Fixed(np.zeros((U, I))), train, test, also_seen=valid)
+    met = np.zeros((U, I), dtype=bool)
+    met[train.users, train.items] = True
+    assert result.novelty == metrics.novelty(result.recommended, met.sum(axis=0), U)
+    both = met.copy()
+    both[valid.users, valid.items] = True
+    assert result.novelty != metrics.novelty(result.recommended, both.sum(axis=0), U)
+
+
+def test_a_paired_difference_needs_one_protocol(split):
+    train, valid, test = split
+    model = Fixed(np.zeros((U, I)))
+    a = evaluate(model, train, test, also_seen=valid)
+    b = evaluate(model, train, test, also_seen=valid, negatives=5)
+    assert np.array_equal(a.users, b.users)
+    with pytest.raises(ValueError, match="same users and protocol"):
+        paired_difference(a, b, "ndcg")

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 import readme_tables
 
+from minirec.models import MODELS
+from minirec.models.presets import preset
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -77,3 +80,9 @@ def test_links_and_figures_exist():
     for target in targets:
         if not target.startswith("http"):
             assert (ROOT / target).exists(), f"the README points to {target}, which is not there"
+
+
+@pytest.mark.parametrize("name", list(readme_tables.NAMES))
+def test_the_stored_results_are_those_of_the_presets(name):
+    model = MODELS[name.removesuffix("-squared")](**preset(name, "ml-100k"))
+    assert readme_tables.load(f"ml100k-{name}")["settings"] == model.settings()

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
 from minirec import optim, training
 from minirec.functional import dropout_forward
@@ -396,3 +397,15 @@ def test_the_bar_shows_loss_and_validation_on_stderr_only_when_asked(
     Linear().train(validate=lambda: 0.125)
     captured = capsys.readouterr()
     assert captured.out + captured.err == ""
+
+
+def test_blas_has_one_thread_while_shards_run() -> None:
+    """Each thread of the pool takes its products alone; afterwards BLAS is as it was."""
+
+    def blas() -> list[int]:
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    before = blas()
+    with training.shard_threads(2):
+        assert set(blas()) <= {1}
+    assert blas() == before

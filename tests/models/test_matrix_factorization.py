@@ -367,6 +367,7 @@ def test_sgd_does_not_overstep_where_one_user_fills_the_batch() -> None:
     train = Interactions(["a"] * 2100, [f"i{n}" for n in range(2100)], [1.0 + n % 5 for n in range(2100)])
     model = MatrixFactorization(dim=5).fit(train, rng=0, progress=False)
     assert model.log.losses[-1] < model.log.losses[0] < 3.0
+    assert model.log.steps == 20 * 42  # batches of 50 rows, since the one user is in each row
 
 
 def test_per_rating_names_what_is_not_finite_and_stops_on_interrupt(monkeypatch, capsys) -> None:

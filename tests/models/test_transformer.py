@@ -514,3 +514,13 @@ def test_an_empty_history_has_nothing_to_attend_to() -> None:
     model = TransformerRecommender(4, 2, 1, negatives=1, epochs=1).fit(train, rng=0, progress=False)
     with pytest.raises(ValueError, match="empty history"):
         model.attention_weights(np.array([], dtype=int), np.array([0]))
+
+
+def test_a_list_is_scored_as_one_list_however_long_it_is() -> None:
+    """Listwise: 150 items, more than a block of pointwise candidates."""
+    train = Interactions([f"u{n % 3}" for n in range(150)], [f"i{n:03}" for n in range(150)])
+    model = TransformerRecommender(4, 2, 1, candidates="listwise", length=4, negatives=2, epochs=1)
+    model.fit(train, rng=0, progress=False)
+    history = model.histories[1]
+    whole, _ = model.network.forward(pad_histories([history], 4), np.arange(1, 151)[None])
+    assert np.allclose(model.score(np.array([1])), whole, rtol=1e-5, atol=1e-5)
