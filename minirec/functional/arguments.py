@@ -37,6 +37,11 @@ def check_same_shape(names: str, a: Array, b: Array) -> None:
         raise ValueError(f"{names} must have equal shapes, got {a.shape} and {b.shape}")
 
 
+def precision(x: Array) -> Any:
+    """The real dtype to compute in: that of x, or float64 where x holds whole numbers."""
+    return x.real.dtype if np.issubdtype(x.dtype, np.inexact) else np.dtype(np.float64)
+
+
 def shares(weight: Array | None, terms: Array) -> Any:
     """What each term counts in a mean: weight / Σ weight, or 1 / n. All zero where the total is zero.
 
@@ -45,7 +50,7 @@ def shares(weight: Array | None, terms: Array) -> Any:
     """
     if weight is None:
         return 1.0 / terms.size if terms.size else 0.0
-    weight = np.broadcast_to(weight, terms.shape).astype(terms.real.dtype)
+    weight = np.broadcast_to(weight, terms.shape).astype(precision(terms))
     if not (weight >= 0).all():
         raise ValueError(f"weights must not be negative or NaN, got {weight[~(weight >= 0)].flat[0]}")
     total = weight.sum()

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirec.functional import sigmoid
-from minirec.functional.arguments import Array, check_same_shape, counted, shares
+from minirec.functional.arguments import Array, check_same_shape, counted, precision, shares
 
 
 class BinaryCrossEntropyCache(NamedTuple):
@@ -29,7 +29,7 @@ def binary_cross_entropy_forward(
     if wrong.any():
         where = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise ValueError(f"targets{list(where)} = {targets[where]}, must be in [0, 1]")
-    targets = targets.astype(logits.real.dtype, copy=False)  # integers would turn float32 into float64
+    targets = targets.astype(precision(logits), copy=False)  # integers would turn float32 into float64
     share = shares(weight, logits)
     x = counted(share, logits)
     positive = np.where(x.real > 0, x, 0)

@@ -5,7 +5,7 @@ L = Σ w (prediction − target)² / Σ w
 
 from typing import Any, NamedTuple
 
-from minirec.functional.arguments import Array, check_same_shape, counted, shares
+from minirec.functional.arguments import Array, check_same_shape, counted, precision, shares
 
 
 class SquaredErrorCache(NamedTuple):
@@ -19,7 +19,7 @@ def squared_error_forward(
     """L = Σ w (prediction − target)² / Σ w.    prediction, target, weight (...) -> number; no weight: mean"""
     check_same_shape("prediction and target", prediction, target)
     # Whole numbers as targets would turn a float32 loss into float64.
-    error = prediction - target.astype(prediction.real.dtype, copy=False)
+    error = prediction - target.astype(precision(prediction), copy=False)
     share = shares(weight, error)
     error = counted(share, error)
     return (share * error * error).sum(), SquaredErrorCache(error, share)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -315,4 +315,4 @@ def _indices(values: Any) -> Array:
 def _listed(ids: Any) -> list[Any]:
     if isinstance(ids, np.ndarray):
         return list(np.atleast_1d(ids).tolist())
-    return [ids] if isinstance(ids, str | int | float | np.generic) else list(ids)
+    return [ids] if isinstance(ids, str) or not isinstance(ids, Iterable) else list(ids)

@@ -214,8 +214,11 @@ class MatrixFactorization(Recommender):
         def loss_and_grads(
             batch: training.Batch, upstream: float, rng: np.random.Generator
         ) -> tuple[Any, dict[str, Array]]:
-            # With sgd γ is meant per rating: n/2 turns the mean over n squares into n of the textbook steps.
-            return self.loss_and_grads(batch, len(batch[0]) / 2 if sgd else upstream)
+            # With sgd γ is meant per row: n turns the mean over n rows into their sum, and the half takes the
+            # 2 away that the derivative of a square brings, so that n textbook steps are added up.
+            n = len(batch[0])
+            total = n / 2 if self.loss == "squared" else n
+            return self.loss_and_grads(batch, total if sgd else upstream)
 
         def draw(batch: Array, generator: np.random.Generator) -> training.Batch:
             users, items = train.users[rows[batch]], train.items[rows[batch]]

@@ -47,7 +47,7 @@ class MultiHeadAttention(Module):
     """
 
     def __init__(self, rng: np.random.Generator, width: int, heads: int) -> None:
-        if width % heads:
+        if heads < 1 or width % heads:
             raise ValueError(f"width {width} is not divisible by {heads} heads")
         self.W_q, self.b_q = glorot_uniform(rng, width, width), np.zeros(width)
         self.W_k, self.b_k = glorot_uniform(rng, width, width), np.zeros(width)

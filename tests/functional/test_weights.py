@@ -140,3 +140,23 @@ def test_an_upstream_in_double_precision_leaves_the_gradient_in_single(name):
     gradients = getattr(F, f"{name}_backward")(np.float64(0.5), cache)
     for gradient in gradients if isinstance(gradients, tuple) else (gradients,):
         assert gradient.dtype == np.float32
+
+
+@pytest.mark.parametrize("weight", [None, np.array([0.5, 1.5])])
+def test_whole_numbers_are_computed_in_double_precision(weight):
+    whole, half = np.array([3, 4]), np.array([0.5, 0.25])
+    cases = {
+        "squared_error": (whole, half),
+        "binary_cross_entropy": (whole, half),
+        "bpr": (whole, np.array([1, 6])),
+        "cross_entropy": (np.array([[3, 4], [1, 0]]), np.array([0, 1])),
+    }
+    for name, (first, second) in cases.items():
+        forward, backward = getattr(F, f"{name}_forward"), getattr(F, f"{name}_backward")
+        (loss, cache), (expected, wanted) = (
+            forward(first, second, weight),
+            forward(first.astype(float), second if name == "cross_entropy" else second.astype(float), weight),
+        )
+        assert loss == expected, name
+        assert loss > 0, name
+        assert np.array_equal(backward(1.0, cache), backward(1.0, wanted)), name

@@ -418,3 +418,18 @@ def test_fold_in_is_where_the_gradient_of_its_loss_is_zero() -> None:
             gradient = gradient - (model.Q[i] - model.Q[j]) / (1 + np.exp(difference)) / (3 * len(others))
     assert np.abs(gradient).max() < 1e-3  # Adam with a fixed step ends near, not at, the minimum
     assert np.abs(p).max() > 0.1
+
+
+def test_sgd_under_bpr_adds_up_the_steps_of_the_pairs() -> None:
+    """One epoch of one batch: p_u += γ (σ(−d) (q_i − q_j)) for each pair, without L2."""
+    train = Interactions(["a", "b", "c"], ["x", "y", "z"])
+    settings = {"optimizer": "sgd", "reg": 0.0, "dtype": "float64", "epochs": 1, "batch_size": 3}
+    start = MatrixFactorization(2, "bpr", lr=0.0, **settings).fit(train, rng=0, progress=False)
+    model = MatrixFactorization(2, "bpr", lr=0.1, **settings).fit(train, rng=0, progress=False)
+    moved = model.P - start.P
+    for u, i in ((0, 0), (1, 1), (2, 2)):
+        steps = []
+        for j in {0, 1, 2} - {i}:
+            difference = start.Q[i] - start.Q[j]
+            steps.append(0.1 * difference / (1 + np.exp(start.P[u] @ difference)))
+        assert min(np.abs(moved[u] - step).max() for step in steps) < 1e-14
