@@ -259,7 +259,8 @@ def draw_embeddings(say: Report, model: TransformerRecommender, dataset: Dataset
     figure = plots.embedding_map(plots.principal_axes(E), of_items, shares=shares)
     caption = (
         f"The learned item embeddings on their first two principal axes, which hold {100 * sum(shares):.0f} "
-        "% of the variance. A dot is an item, its color the category, which the model was never told."
+        "% of the variance. A dot is an item, its color one of the larger categories, "
+        "which the model was never told."
     )
     say.section("What the item embeddings learned", printed=False)
     say.figure(figure, "embeddings.svg", caption)

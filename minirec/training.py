@@ -214,6 +214,30 @@ def _postfix(losses: list[float], log: TrainingLog) -> dict[str, str]:
     return shown
 
 
+class _BlasLimit:
+    """How many trainings run at once, and what restores BLAS when the last of them ends."""
+
+    lock = threading.Lock()
+    users = 0
+    limits: Any = None
+
+
+@contextmanager
+def _one_blas_thread() -> Iterator[None]:
+    """The limit is one of the whole process: the first training sets it, the last one takes it back."""
+    with _BlasLimit.lock:
+        if _BlasLimit.users == 0:
+            _BlasLimit.limits = threadpool_limits(1, user_api="blas")
+        _BlasLimit.users += 1
+    try:
+        yield
+    finally:
+        with _BlasLimit.lock:
+            _BlasLimit.users -= 1
+            if _BlasLimit.users == 0:
+                _BlasLimit.limits.restore_original_limits()
+
+
 @contextmanager
 def shard_threads(threads: int | None = None) -> Iterator[Callable[..., Iterator[Any]]]:
     """A `map` over shards in threads (None: one per core), BLAS limited to one thread each meanwhile.
@@ -222,7 +246,7 @@ def shard_threads(threads: int | None = None) -> Iterator[Callable[..., Iterator
     and BLAS threads of their own would only get in the way of small products.
     """
     threads = threads or os.cpu_count() or 1
-    with threadpool_limits(1, user_api="blas"):
+    with _one_blas_thread():
         if threads == 1:
             yield map
             return

@@ -409,3 +409,13 @@ def test_blas_has_one_thread_while_shards_run() -> None:
     with training.shard_threads(2):
         assert set(blas()) <= {1}
     assert blas() == before
+
+
+def test_blas_is_restored_when_two_trainings_overlap() -> None:
+    before = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+    first, second = training.shard_threads(1), training.shard_threads(1)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)  # the one that came first ends first
+    second.__exit__(None, None, None)
+    assert [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"] == before

@@ -46,15 +46,20 @@ def shares(weight: Array | None, terms: Array) -> Any:
     """What each term counts in a mean: weight / Σ weight, or 1 / n. All zero where the total is zero.
 
     The shares have the precision of `terms`, so that float64 weights do not turn a float32 loss into float64.
-    Raises ValueError for a negative weight or NaN.
+    Raises ValueError for a weight that is negative or not finite.
     """
     if weight is None:
         return 1.0 / terms.size if terms.size else 0.0
-    weight = np.broadcast_to(weight, terms.shape).astype(precision(terms))
-    if not (weight >= 0).all():
-        raise ValueError(f"weights must not be negative or NaN, got {weight[~(weight >= 0)].flat[0]}")
-    total = weight.sum()
-    return weight / total if total > 0 else np.zeros_like(weight)
+    weight = np.broadcast_to(weight, terms.shape)
+    wrong = ~((weight >= 0) & np.isfinite(weight))
+    if wrong.any():
+        raise ValueError(f"weights must not be negative or NaN or infinite, got {weight[wrong].flat[0]}")
+    largest = weight.max() if weight.size else 0
+    if largest == 0:
+        return np.zeros(weight.shape, dtype=precision(terms))
+    # In units of the largest, and cast only then: weights of any size have a sum that is a number.
+    weight = weight / largest
+    return (weight / weight.sum()).astype(precision(terms))
 
 
 def counted(share: Any, x: Array) -> Array:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minirec.functional import embedding
-from minirec.functional.arguments import Array, check_ids
+from minirec.functional.arguments import Array, check_ids, check_same_shape
 
 
 class FactorizationCache(NamedTuple):
@@ -29,6 +29,7 @@ def factorization_forward(
     """
     check_ids("users", users, P.shape[0])
     check_ids("items", items, Q.shape[0])
+    check_same_shape("users and items", users, items)
     p, of_P = embedding.embedding_forward(P, users)  # (N, D)
     q, of_Q = embedding.embedding_forward(Q, items)  # (N, D)
     s = mu + b_user[users] + b_item[items] + np.einsum("nd,nd->n", p, q)

@@ -6,11 +6,12 @@ external ids. Rows are users everywhere.
 
 from __future__ import annotations
 
+import functools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, ParamSpec, Self, TypeVar
 
 import numpy as np
 
@@ -21,6 +22,8 @@ from minirec.functional.arguments import check_ids
 from minirec.models import storage
 
 Id = Hashable
+P = ParamSpec("P")
+R = TypeVar("R")
 BLOCK = 2**22  # scores that recommend holds at a time: memory does not grow with users x items
 
 
@@ -127,6 +130,9 @@ class Recommender(ABC):
 
     def check_histories(self, histories: Sequence[Any]) -> list[Array]:
         """B arrays of item indices, or an IndexError that names the first one that is not known."""
+        if len(histories) and np.ndim(histories[0]) == 0:
+            got = repr(histories[0])
+            raise TypeError(f"histories must be a list of lists of item indices, got {got}: write [[i, j]]")
         arrays = [_indices(history) for history in histories]
         for row, array in enumerate(arrays):
             check_ids(f"histories[{row}]", array, self.n_items)
@@ -172,8 +178,12 @@ class Recommender(ABC):
         candidates: Sequence[Id] | None = None,
     ) -> Recommendations:
         """The k best items after each history (external item ids, oldest first), for users never seen."""
-        if isinstance(histories, str) or any(isinstance(h, str) for h in histories):
-            raise TypeError("histories must be a list of lists of item ids, got text: write [[id, id, ...]]")
+        for history in [histories] if isinstance(histories, str) else histories:
+            if isinstance(history, str) or not isinstance(history, Iterable):
+                got = "text" if isinstance(history, str) else repr(history)
+                raise TypeError(
+                    f"histories must be a list of lists of item ids, got {got}: write [[id, id, ...]]"
+                )
         self._fitted()
         seen = [np.array([self._index("item", i) for i in h], dtype=np.int64) for h in histories]
         items = self._candidates(candidates)
@@ -304,6 +314,23 @@ def one_of(name: str, value: Any, allowed: Sequence[str]) -> None:
     """Raise a ValueError that lists what is allowed."""
     if value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+
+
+def keeps_the_old_model(fit: Callable[P, R]) -> Callable[P, R]:
+    """A `fit` that fails leaves the model as it was: never the ids of one data set, the vectors of another."""
+
+    @functools.wraps(fit)
+    def whole(*args: P.args, **kwargs: P.kwargs) -> R:
+        model = vars(args[0])
+        before = dict(model)
+        try:
+            return fit(*args, **kwargs)
+        except Exception:
+            model.clear()
+            model.update(before)
+            raise
+
+    return whole
 
 
 def _indices(values: Any) -> Array:

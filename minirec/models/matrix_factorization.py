@@ -19,7 +19,7 @@ from minirec import optim, training
 from minirec.data import sampling
 from minirec.data.interactions import Interactions
 from minirec.functional import Array
-from minirec.models.base import Recommender, one_of
+from minirec.models.base import Recommender, keeps_the_old_model, one_of
 
 LOSSES = ("squared", "bce", "bpr")
 NAME = "MatrixFactorization"
@@ -139,6 +139,7 @@ class MatrixFactorization(Recommender):
         """The live arrays by name."""
         return {"P": self.P, "Q": self.Q, "b_user": self.b_user, "b_item": self.b_item}
 
+    @keeps_the_old_model
     def fit(
         self,
         train: Interactions,
@@ -215,7 +216,8 @@ class MatrixFactorization(Recommender):
             batch: training.Batch, upstream: float, rng: np.random.Generator
         ) -> tuple[Any, dict[str, Array]]:
             # With sgd γ is meant per row: n turns the mean over n rows into their sum, and the half takes the
-            # 2 away that the derivative of a square brings, so that n textbook steps are added up.
+            # 2 away that the derivative of a square brings, so that n textbook steps are added up
+            # (under bpr and bce, whose L2 counts the user of a pair twice, once with each item).
             n = len(batch[0])
             total = n / 2 if self.loss == "squared" else n
             return self.loss_and_grads(batch, total if sgd else upstream)
@@ -276,6 +278,7 @@ class MatrixFactorization(Recommender):
 
     def predict(self, users: Array, items: Array) -> Array:
         """(N,) predicted ratings of pairs of indices, clipped to the scale of the training ratings."""
+        users, items = self.check_users(users), self.check_items(items)
         s, _ = F.factorization_forward(self.P, self.Q, self.b_user, self.b_item, self.mu, users, items)
         return np.clip(s, *self.scale)
 

@@ -19,7 +19,7 @@ from minirec.data import sampling
 from minirec.data.interactions import Interactions
 from minirec.data.sequences import Prefixes, pad_histories
 from minirec.functional import Array
-from minirec.models.base import Recommender, one_of
+from minirec.models.base import Recommender, keeps_the_old_model, one_of
 from minirec.models.candidate_loss import LOSSES, candidate_loss_backward, candidate_loss_forward
 from minirec.models.transformer_network import TransformerNetwork
 from minirec.nn.module import Grads
@@ -115,6 +115,7 @@ class TransformerRecommender(Recommender):
             self.hidden, self.length, self.source, self.candidates, self.dropout,
         )  # fmt: skip
 
+    @keeps_the_old_model
     def fit(
         self,
         train: Interactions,
@@ -185,8 +186,14 @@ class TransformerRecommender(Recommender):
         histories = self.check_histories(histories)
         if self.source == "user":
             some = np.unique(np.linspace(0, self.n_users - 1, 256).astype(np.int64))
-            mean = self.score(some, items).mean(axis=0)
-            return np.tile(mean, (len(histories), 1))
+            chosen = None if items is None else self.check_items(items)
+            if chosen is None or chosen.ndim == 1 or self.candidates == "pointwise":
+                whole = chosen is not None and chosen.ndim > 1
+                mean = self.score(some, None if whole else chosen).mean(axis=0)
+                scores = np.tile(mean, (len(histories), 1))
+                return self.pick(scores, chosen) if whole else scores
+            lists = np.broadcast_to(chosen, (len(histories), chosen.shape[-1]))  # each row a list of its own
+            return np.stack([self.score(some, row).mean(axis=0) for row in lists])
         return self._score_sources(pad_histories(histories, self.length), items)
 
     def _score_sources(self, source: Array, items: Array | None) -> Array:

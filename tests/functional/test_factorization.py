@@ -88,3 +88,9 @@ def test_faults(users, items, error, words) -> None:  # type: ignore[no-untyped-
             np.array(items),
         )
     assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_one_item_is_not_spread_over_several_users() -> None:
+    P, b = np.ones((4, 2)), np.zeros(4)
+    with pytest.raises(ValueError, match="users and items must have equal shapes"):
+        F.factorization_forward(P, P, b, b, 0.0, np.array([0, 1, 2]), np.array([0]))

@@ -160,3 +160,13 @@ def test_whole_numbers_are_computed_in_double_precision(weight):
         assert loss == expected, name
         assert loss > 0, name
         assert np.array_equal(backward(1.0, cache), backward(1.0, wanted)), name
+
+
+@pytest.mark.parametrize("size", [1e-50, 1e39, 1e308])
+@pytest.mark.parametrize("name", LEFT_OUT)
+def test_equal_weights_of_any_size_give_the_mean(name, size):
+    arrays = [a.astype(np.float32) if a.dtype == np.float64 else a for a in LEFT_OUT[name](7.0)]
+    loss, _ = getattr(F, f"{name}_forward")(*arrays, np.full(3, size))
+    assert loss == pytest.approx(getattr(F, f"{name}_forward")(*arrays)[0], rel=1e-6)
+    with pytest.raises(ValueError, match="infinite"):
+        getattr(F, f"{name}_forward")(*arrays, np.array([np.inf, 1.0, 1.0]))

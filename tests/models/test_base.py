@@ -472,3 +472,36 @@ def test_ids_that_a_file_cannot_hold_are_refused_when_saving(tmp_path) -> None:
     assert model.recommend([("a", 1)], 1).items == [["y"]]
     with pytest.raises(TypeError, match="user ids of type tuple cannot be saved"):
         model.save(tmp_path / "model.npz")
+
+
+@pytest.mark.parametrize("candidates", ["pointwise", "listwise"])
+@pytest.mark.parametrize("rows", [2, U])
+def test_unseen_users_of_a_user_model_may_ask_for_items_each(candidates: str, rows: int) -> None:
+    model = fitted(f"transformer user {candidates}")
+    items = np.random.default_rng(0).integers(0, I, (rows, 3))
+    scores = model.score_histories([np.array([1])] * rows, items)
+    for row, own in zip(scores, items, strict=True):
+        assert close(row, model.score_histories([np.array([1])], own)[0])
+
+
+@pytest.mark.parametrize("kind", ["mf bpr", "transformer history pointwise"])
+def test_a_fit_that_fails_leaves_the_old_model(kind: str) -> None:
+    model = KINDS[kind]().fit(log(str), rng=5, progress=False)
+    before = model.score(np.arange(U))
+    with pytest.raises(ValueError, match="no example to train on"):
+        model.fit(Interactions(["x", "y"], ["p", "p"]), rng=0, progress=False)
+    assert model.user_ids[0] == user(0)
+    assert np.array_equal(model.score(np.arange(U)), before)
+    fresh = KINDS[kind]()
+    with pytest.raises(ValueError, match="no example to train on"):
+        fresh.fit(Interactions(["x", "y"], ["p", "p"]), rng=0, progress=False)
+    with pytest.raises(RuntimeError, match="not fitted"):
+        fresh.recommend("x")
+
+
+@every_kind
+def test_a_flat_history_is_not_read_as_many(kind: str) -> None:
+    with pytest.raises(TypeError, match="list of lists"):
+        fitted(kind).score_histories([0, 0, 0])
+    with pytest.raises(TypeError, match="list of lists"):
+        fitted(kind).recommend_histories([1, 2, 3])
