@@ -317,7 +317,7 @@ def one_of(name: str, value: Any, allowed: Sequence[str]) -> None:
 
 
 def keeps_the_old_model(fit: Callable[P, R]) -> Callable[P, R]:
-    """A `fit` that fails leaves the model as it was: never the ids of one data set, the vectors of another."""
+    """A failed `fit` leaves the model as it was: never the ids of one data set with vectors of another."""
 
     @functools.wraps(fit)
     def whole(*args: P.args, **kwargs: P.kwargs) -> R:
