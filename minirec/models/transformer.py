@@ -186,14 +186,10 @@ class TransformerRecommender(Recommender):
         histories = self.check_histories(histories)
         if self.source == "user":
             some = np.unique(np.linspace(0, self.n_users - 1, 256).astype(np.int64))
-            chosen = None if items is None else self.check_items(items)
-            if chosen is None or chosen.ndim == 1 or self.candidates == "pointwise":
-                whole = chosen is not None and chosen.ndim > 1
-                mean = self.score(some, None if whole else chosen).mean(axis=0)
-                scores = np.tile(mean, (len(histories), 1))
-                return self.pick(scores, chosen) if whole else scores
-            lists = np.broadcast_to(chosen, (len(histories), chosen.shape[-1]))  # each row a list of its own
-            return np.stack([self.score(some, row).mean(axis=0) for row in lists])
+            if items is None or self.check_items(items).ndim == 1:
+                return np.tile(self.score(some, items).mean(axis=0), (len(histories), 1))
+            rows = np.broadcast_to(items, (len(histories), np.shape(items)[-1]))  # each user's own items
+            return np.stack([self.score(some, row).mean(axis=0) for row in rows])
         return self._score_sources(pad_histories(histories, self.length), items)
 
     def _score_sources(self, source: Array, items: Array | None) -> Array:
