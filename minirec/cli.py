@@ -1,4 +1,4 @@
-"""The command line: python -m minirec <demo|train|recommend|evaluate|data>.
+"""The command line: python -m minirec <demo|train|recommend|evaluate|data|verify|trace>.
 
 Each command is a thin layer over the package. A wrong input ends with one line that says what to do, and
 exit code 2; only a fault of minirec itself shows a traceback.
@@ -19,14 +19,25 @@ from typing import Any
 import numpy as np
 
 import minirec
-from minirec import demo, evaluation, plots
+from minirec import cli_verify, demo, evaluation, plots
 from minirec.data import Dataset, Interactions, leave_one_out
 from minirec.data.named import NAMES, open_dataset
 from minirec.models import MODELS, Recommender
 from minirec.models.base import UnknownIdError
 from minirec.models.presets import PRESETS, preset
 from minirec.models.storage import ModelFileError
-from minirec.usage import Parser, UsageError, id_like, ids, message, setting, whole_number
+from minirec.usage import (
+    Parser,
+    UsageError,
+    add_command,
+    add_seed,
+    folder_of,
+    id_like,
+    ids,
+    message,
+    setting,
+    whole_number,
+)
 
 METRICS = ("hit_rate", "ndcg", "mrr")  # with one hidden item per user, recall is the hit rate
 ROLES = ("user", "item", "rating", "timestamp")
@@ -34,7 +45,9 @@ WRITTEN = "a model.npz that train or demo has written"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0, 2 for a wrong input, 130 after Ctrl-C."""
+    """Run one command; returns the exit code: 0, 1 where a formula does not hold, 2 for a wrong input, 130
+    after Ctrl-C.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a title that the terminal has no letters for
     try:
@@ -62,13 +75,13 @@ def _run(arguments: Sequence[str] | None) -> int:
         with warnings.catch_warnings():
             # NumPy warns of an overflow; what it leads to is an error that names the step and the parameter.
             warnings.simplefilter("ignore", RuntimeWarning)
-            options.run(options)
+            code: int | None = options.run(options)
     except BrokenPipeError:
         raise
     except (ValueError, KeyError, OSError, FloatingPointError, MemoryError) as error:
         print(f"minirec {options.command}: {message(error)}", file=sys.stderr)
         return 2
-    return 0
+    return code or 0
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -85,18 +98,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_recommend(commands)
     _add_evaluate(commands)
     _add_data(commands)
-    return parser
-
-
-def _command(commands: Any, name: str, run: Any, summary: str, examples: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=summary,
-        description=summary[0].upper() + summary[1:] + ".",
-        epilog="examples:\n" + "\n".join(f"  python -m minirec {line}" for line in examples.splitlines()),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(run=run)
+    cli_verify.add(commands)
     return parser
 
 
@@ -166,20 +168,6 @@ def _split(dataset: Dataset, name: str) -> tuple[Interactions, Interactions, Int
     return train, valid, test
 
 
-def _folder(name: str) -> Path:
-    """The folder of --out, made if it is not there."""
-    folder = Path(name)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except FileExistsError as error:
-        raise UsageError(f"--out {name} is a file, not a folder: give another name") from error
-    except OSError as error:
-        raise UsageError(f"--out {name} cannot be made ({error.strerror}): give another folder") from error
-    if not os.access(folder, os.W_OK):
-        raise UsageError(f"--out {name} cannot be written to: give another folder, or change its permissions")
-    return folder
-
-
 def _load(name: str) -> Recommender:
     """The model in the file of --model."""
     if Path(name).is_dir():
@@ -201,7 +189,7 @@ def _load(name: str) -> Recommender:
 
 
 def _add_demo(commands: Any) -> None:
-    parser = _command(
+    parser = add_command(
         commands,
         "demo",
         run_demo,
@@ -214,12 +202,8 @@ def _add_demo(commands: Any) -> None:
 
 
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
-    _add_seed(parser, "seed of everything random")
+    add_seed(parser, "seed of everything random")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
-
-
-def _add_seed(parser: argparse.ArgumentParser, what: str) -> None:
-    parser.add_argument("--seed", type=whole_number(0), default=0, metavar="N", help=f"{what} (default: 0)")
 
 
 def run_demo(options: argparse.Namespace) -> None:
@@ -230,7 +214,7 @@ def run_demo(options: argparse.Namespace) -> None:
         dataset = _open(options.data, options)
         _split(dataset, options.data)
         _print_terms(dataset)
-    _folder(options.out)
+    folder_of(options.out)
     demo.run(
         options.data if options.data in NAMES else "",
         options.out,
@@ -245,7 +229,7 @@ def run_demo(options: argparse.Namespace) -> None:
 
 def _add_train(commands: Any) -> None:
     names = ", ".join(PRESETS)
-    parser = _command(
+    parser = add_command(
         commands,
         "train",
         run_train,
@@ -281,7 +265,7 @@ def run_train(options: argparse.Namespace) -> None:
             f"squared loss needs ratings, and {options.data} has none: name their column with "
             "--rating-column, or train another model, such as --model mf"
         )
-    folder = _folder(options.out)
+    folder = folder_of(options.out)
     _print_terms(dataset)
     print(f"{dataset.interactions.describe()}.")
     try:
@@ -340,7 +324,7 @@ def _make(options: argparse.Namespace) -> Recommender:
 
 
 def _add_recommend(commands: Any) -> None:
-    parser = _command(
+    parser = add_command(
         commands,
         "recommend",
         run_recommend,
@@ -391,7 +375,7 @@ def _title(model: Recommender, item: Any) -> str:
 
 
 def _add_evaluate(commands: Any) -> None:
-    parser = _command(
+    parser = add_command(
         commands,
         "evaluate",
         run_evaluate,
@@ -403,7 +387,7 @@ def _add_evaluate(commands: Any) -> None:
     parser.add_argument(
         "-k", type=whole_number(1), default=10, metavar="N", help="cut-off of the metrics (default: 10)"
     )
-    _add_seed(parser, "seed of the shop")
+    add_seed(parser, "seed of the shop")
 
 
 def run_evaluate(options: argparse.Namespace) -> None:
@@ -430,7 +414,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
 
 
 def _add_data(commands: Any) -> None:
-    parser = _command(
+    parser = add_command(
         commands,
         "data",
         run_data,
@@ -440,7 +424,7 @@ def _add_data(commands: Any) -> None:
     )
     parser.add_argument("name", nargs="?", metavar="DATA", help=f"{DATA}; without it, say what there is")
     _add_source_options(parser)
-    _add_seed(parser, "seed of the shop")
+    add_seed(parser, "seed of the shop")
 
 
 def run_data(options: argparse.Namespace) -> None:

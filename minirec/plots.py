@@ -10,6 +10,7 @@ matplotlib.)
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
@@ -346,6 +347,34 @@ def comparison(
     return figure
 
 
+def verification(
+    steps: Array,
+    errors: Mapping[str, Array],
+    taylor_steps: Array,
+    remainder: Array,
+    bare: Array,
+    order: float | None,
+    *,
+    fault: str | None = None,
+    title: str | None = None,
+) -> Figure:
+    """Left, the error of a derivative against the step size; right, what is left of Taylor's expansion.
+
+    errors     by method, (S,) each, at `steps` (S,)
+    remainder  |f(x + hv) − f(x) − h⟨∇f, v⟩| at `taylor_steps` (T,); `bare` is the same without the gradient
+    order      the slope of the remainder, written beside it; None: nothing is left above rounding
+    fault      why complex step is missing among the methods
+    """
+    with style():
+        figure = _figure(10.5, 4.4)
+        left, right = figure.subplots(1, 2, width_ratios=(1.3, 1))
+        _draw_errors(left, steps, errors, fault)
+        _draw_remainder(right, taylor_steps, remainder, bare, order)
+        if title:
+            figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+    return figure
+
+
 def _figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -514,6 +543,90 @@ def _write_labels(figure: Figure, axes: Axes, points: Array, labels: dict[int, s
                 taken.append(box)
                 break
             note.remove()
+
+
+_ORDERS = {"forward difference": 1, "central difference": 2, "Richardson": 4}  # the error falls as h to this
+_POWERS = {1: "h", 2: "h²", 4: "h⁴"}
+
+
+def _draw_errors(axes: Axes, steps: Array, errors: Mapping[str, Array], fault: str | None) -> None:
+    floor = 1.1e-16  # an error of exactly 0 is drawn as one of half a unit in the last place
+    axes.set(xscale="log", yscale="log", xlim=(steps.min(), steps.max()), ylim=(1e-17, 2e1))
+    axes.set(xlabel="step size h", ylabel="relative error")
+    axes.set_title("Difference formulas against the gradient of backward")
+    axes.minorticks_off()
+    ends: list[tuple[float, str, str]] = []
+    for i, (name, error) in enumerate(errors.items()):
+        color, dash = COLORS[i % len(COLORS)], DASHES[i % len(DASHES)]
+        shown = np.where(error == 0, floor, error)
+        axes.plot(steps, shown, color=color, ls=dash)
+        finite = np.flatnonzero(np.isfinite(shown))
+        if name not in _ORDERS:  # the complex step: nothing else is as low at small steps
+            k = finite[-1] if len(finite) else -1
+            low = bool(shown[k] < 1e-8)
+            _label(axes, name, (1e-17, float(shown[k])), (0, 7 if low else -14), color, "center")
+        elif len(finite):
+            end = float(shown[finite[0]])
+            order = _ORDERS[name]
+            ends.append((end, f"{name}, {_POWERS[order]}", color))
+            if end > 1e-10:
+                guide = 0.2 * end * (steps / steps[finite[0]]) ** order
+                axes.plot(steps, np.where(guide > 1e-12, guide, np.nan), color="#CCCCCC", lw=1, zorder=0)
+    _label_ends(axes, ends)
+    middle = (steps > 1e-6) & (steps < 1e-3)  # where every formula is good, if the gradient is right
+    level = min((float(np.median(error[middle])) for error in errors.values()), default=0.0)
+    if level > 1e-5:
+        text = f"no formula comes closer than {level:.0e}:\nthat is the error of the gradient itself"
+        _label(axes, text, (1e-9, level), (0, -46), INK, "center")
+    if fault is not None:
+        note = "\n".join(textwrap.wrap(f"no complex step: {fault}", 36))
+        axes.text(0.03, 0.05, note, transform=axes.transAxes, color="#555555")
+
+
+def _label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
+    """Beside the right end of each line its name, moved apart where two lines end together."""
+    low, high = np.log10(axes.get_ylim())
+    heights = [(np.log10(max(end, 1e-17)) - low) / (high - low) for end, _, _ in ends]
+    place = np.inf
+    for rank, k in enumerate(sorted(range(len(ends)), key=lambda k: -heights[k])):
+        place = min(max(heights[k], 0.06 * (len(ends) - 1 - rank)), place - 0.06)
+        axes.annotate(
+            ends[k][1], (1, heights[k]), (1.04, place), xycoords="axes fraction", textcoords="axes fraction",
+            color=ends[k][2], va="center", annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": ends[k][2], "lw": 0.7, "shrinkA": 2, "relpos": (0, 0.5)},
+        )  # fmt: skip
+
+
+def _draw_remainder(axes: Axes, h: Array, remainder: Array, bare: Array, order: float | None) -> None:
+    shown, plain = (np.where(values > 0, values, np.nan) for values in (remainder, bare))
+    axes.set(xscale="log", yscale="log", xlabel="step size h", ylabel="absolute value")
+    axes.set_title("Taylor's remainder")
+    axes.plot(h, plain, color=OTHER, ls="--")
+    axes.plot(h, shown, color=COLORS[0], marker="o", ms=3)
+    bottom = min(float(np.nanmin(values)) if np.isfinite(values).any() else 1.0 for values in (shown, plain))
+    top = max(float(np.nanmax(values)) if np.isfinite(values).any() else 1.0 for values in (shown, plain))
+    axes.set_ylim(max(1e-17, 0.1 * bottom), 20 * top)
+    axes.minorticks_off()
+    if order is not None and np.isfinite(shown[0]):  # parallel to a remainder of second order
+        guide = 0.03 * shown[0] * (h / h[0]) ** 2
+        seen = np.flatnonzero(guide > 3 * axes.get_ylim()[0])
+        axes.plot(h[seen], guide[seen], color="#CCCCCC", lw=1, zorder=0)
+        _label(axes, "h²", (float(h[seen[-1]]), float(guide[seen[-1]])), (8, -2), OTHER, "left")
+    k, middle = len(h) // 2, float(h[len(h) // 2])
+    if np.isfinite(plain[k]):
+        _label(axes, "|f(x + hv) − f(x)|", (middle, float(plain[k])), (-6, 7), "#666666", "right")
+    what = "nothing left\nabove rounding" if order is None else f"less h⟨∇f, v⟩:\nslope {order:.2f}"
+    where = float(shown[k]) if np.isfinite(shown[k]) else bottom
+    _label(axes, what, (middle, where), (10, -24) if order else (0, 10), COLORS[0], "left")
+
+
+def _label(
+    axes: Axes, text: str, point: tuple[float, float], offset: tuple[int, int], color: str, ha: str
+) -> None:
+    from matplotlib.patheffects import withStroke
+
+    note = axes.annotate(text, point, offset, textcoords="offset points", color=color, ha=ha)
+    note.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
 
 
 def _cut(label: str, width: int) -> str:

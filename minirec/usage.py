@@ -1,4 +1,5 @@
-"""What the command line accepts, and what it says to whoever typed something else. Serves cli.py.
+"""What the command line accepts, and what it says to whoever typed something else. Serves cli.py and
+cli_verify.py.
 
 The package speaks of Python arguments; here its messages are put into the words of the command line, always
 on one line.
@@ -10,8 +11,10 @@ import argparse
 import csv
 import json
 import math
+import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 from types import NoneType
 from typing import Any, NoReturn, get_args, get_type_hints
 
@@ -41,6 +44,7 @@ WORDS = {
     "repair the row, or give another rating_scale": "repair the row",
     "if you trust the file, pass a larger limit": "get the file anew",
     "or None for": "or null for",
+    "or use vjp_pair, which": "or take --style vjp, which",
 }
 PATTERNS = {
     r"could be the (\w+) among (.*): name the column": r"could be the \1 among \2: name it with --\1-column",
@@ -68,6 +72,40 @@ def message(error: BaseException) -> str:
 
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def add_command(commands: Any, name: str, run: Any, summary: str, examples: str) -> argparse.ArgumentParser:
+    """A parser for one command, with its summary and its examples in the help."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog="examples:\n" + "\n".join(f"  python -m minirec {line}" for line in examples.splitlines()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_seed(parser: argparse.ArgumentParser, what: str) -> None:
+    """The option --seed."""
+    parser.add_argument("--seed", type=whole_number(0), default=0, metavar="N", help=f"{what} (default: 0)")
+
+
+def folder_of(name: str, option: str = "--out") -> Path:
+    """The folder that an option names, made if it is not there."""
+    folder = Path(name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise UsageError(f"{option} {name} is a file, not a folder: give another name") from error
+    except OSError as error:
+        raise UsageError(f"{option} {name} cannot be made ({error.strerror}): give another folder") from error
+    if not os.access(folder, os.W_OK):
+        raise UsageError(
+            f"{option} {name} cannot be written to: give another folder, or change its permissions"
+        )
+    return folder
 
 
 def whole_number(least: int) -> Callable[[str], int]:

@@ -2,20 +2,16 @@
 
 TransformerRecommender with its four losses, both sources and both kinds of candidates, on a batch with a
 padded history, an empty one and repeated items; MatrixFactorization with its three losses, L2 included.
+Small, with the full Jacobian; and at full width, in random directions.
 """
 
-import copy
 from typing import Any
 
 import numpy as np
 from gradient_table import Row, n
 
-from minirec.functional import Array
 from minirec.models import MatrixFactorization, TransformerRecommender
-from minirec.models.candidate_loss import candidate_loss_backward, candidate_loss_forward
-from minirec.models.transformer_network import TransformerNetwork
-from minirec.nn.module import Grads, Module, prefixed
-from minirec.verify import Report, check_gradient, check_module
+from minirec.verify import Report, check_model
 
 USERS, ITEMS, WIDTH, HEADS, HIDDEN, LENGTH = 3, 7, 4, 2, 5, 5
 HISTORIES = np.array([[0, 0, 3, 1, 3], [7, 2, 5, 2, 4], [0, 0, 0, 0, 0]])  # ids; 0 is padding
@@ -23,36 +19,36 @@ CANDIDATES = np.array([[2, 5, 7, 5], [1, 3, 6, 6], [4, 1, 2, 3]])  # column 0 is
 RATINGS = np.array([1.5, -0.5, -2.0])  # the mean is removed
 
 
-class NetworkWithLoss(Module):
-    """(source, candidates)  ->  the mean loss, as `loss_and_grads` of the model computes it."""
-
-    def __init__(self, network: TransformerNetwork, loss: str) -> None:
-        self.network, self.loss = network, loss
-
-    def forward(self, source: Array, candidates: Array) -> tuple[Any, Any]:  # type: ignore[override]
-        scores, of_network = self.network.forward(source, candidates)
-        ratings = [RATINGS] if self.loss == "squared" else []
-        loss, of_loss = candidate_loss_forward(self.loss, scores, *ratings)
-        return loss, (of_network, of_loss)
-
-    def backward(self, dloss: Any, cache: Any) -> tuple[None, Grads]:
-        of_network, of_loss = cache
-        _, grads = self.network.backward(candidate_loss_backward(dloss, of_loss), of_network)
-        return None, prefixed("network", grads)
-
-
 def source_ids(source: str) -> np.ndarray:
     """What the encoder reads: histories (B, T), or one user index per row (B, 1)."""
     return HISTORIES if source == "history" else np.array([[2], [0], [1]])
 
 
-def recommender(loss: str, source: str, candidates: str) -> TransformerRecommender:
+def recommender(
+    loss: str,
+    source: str,
+    candidates: str,
+    width: int = WIDTH,
+    heads: int = HEADS,
+    layers: int = 1,
+    hidden: int = HIDDEN,
+    length: int = LENGTH,
+    items: int = ITEMS,
+) -> TransformerRecommender:
     """A TransformerRecommender in float64 with a network at random parameters, as `fit` would leave it."""
     model = TransformerRecommender(
-        WIDTH, HEADS, 1, source=source, candidates=candidates, loss=loss, length=LENGTH, hidden=HIDDEN,
-        dropout=0.0, dtype="float64",
-    )  # fmt: skip
-    model.user_ids, model.item_ids = list(range(USERS)), list(range(ITEMS))
+        width,
+        heads,
+        layers,
+        source=source,
+        candidates=candidates,
+        loss=loss,
+        length=length,
+        hidden=hidden,
+        dropout=0.0,
+        dtype="float64",
+    )
+    model.user_ids, model.item_ids = list(range(USERS)), list(range(items))
     rng = np.random.default_rng(len(loss) + 10 * len(source))
     network = model.build(rng)
     moved = {name: a + 0.3 * n(rng, *a.shape) for name, a in network.params().items()}
@@ -75,40 +71,81 @@ def declared_zeros(loss: str, source: str, candidates: str) -> list[str]:
     return zero
 
 
+def batch_of(loss: str, source: str) -> tuple[np.ndarray, ...]:
+    """(source, candidates[, ratings]), as `loss_and_grads` of the model takes it."""
+    return (source_ids(source), CANDIDATES, RATINGS)[: 3 if loss == "squared" else 2]
+
+
 def transformer(loss: str, source: str, candidates: str) -> Row:
     def gradient() -> Report:
-        network = NetworkWithLoss(recommender(loss, source, candidates).network, loss)
-        return check_module(
-            network, source_ids(source), CANDIDATES, zero=declared_zeros(loss, source, candidates),
-            method="complex", title=f"gradient of TransformerRecommender ({loss}, {source}, {candidates})",
+        return check_model(
+            recommender(loss, source, candidates), batch_of(loss, source), jacobian=True, method="complex",
+            zero=declared_zeros(loss, source, candidates),
+            title=f"gradient of TransformerRecommender ({loss}, {source}, {candidates})",
         )  # fmt: skip
 
     return Row("TransformerRecommender", f"{loss}, {source}, {candidates}", gradient)
 
 
+def factorizer(loss: str, dim: int, users: int, items: int) -> MatrixFactorization:
+    """A MatrixFactorization in float64 at random parameters, as `fit` would leave it."""
+    rng = np.random.default_rng(len(loss))
+    model = MatrixFactorization(dim, loss, reg=0.3, dtype="float64")
+    model.mu = 3.5 if loss == "squared" else 0.0
+    model.P, model.Q = n(rng, users, dim), n(rng, items, dim)
+    model.b_user, model.b_item = n(rng, users), n(rng, items)
+    return model
+
+
 def factorization(loss: str) -> Row:
     def gradient() -> Report:
-        rng = np.random.default_rng(len(loss))
-        model = MatrixFactorization(2, loss, reg=0.3, dtype="float64")
-        model.mu = 3.5 if loss == "squared" else 0.0
         users, items = np.array([0, 2, 0, 2, 2]), np.array([4, 1, 4, 0, 1])
-        third = n(rng, 5) if loss == "squared" else np.array([2, 3, 1, 3, 6])  # ratings, or negatives
-
-        def forward(P: Array, Q: Array, b_user: Array, b_item: Array) -> tuple[Any, Any]:
-            own = copy.copy(model)
-            own.P, own.Q, own.b_user, own.b_item = P, Q, b_user, b_item
-            return own.loss_and_grads((users, items, third), 1.0)[0], own
-
-        def backward(dloss: Any, own: MatrixFactorization) -> tuple[Array, ...]:
-            grads = own.loss_and_grads((users, items, third), dloss)[1]
-            return grads["P"], grads["Q"], grads["b_user"], grads["b_item"]
-
-        return check_gradient(
-            forward, backward, n(rng, 3, 2), n(rng, 7, 2), n(rng, 3), n(rng, 7),
+        ratings = n(np.random.default_rng(0), 5)
+        third = ratings if loss == "squared" else np.array([2, 3, 1, 3, 6])  # or negatives
+        return check_model(
+            factorizer(loss, 2, 3, 7), (users, items, third), jacobian=True,
             title=f"gradient of MatrixFactorization ({loss})",
         )  # fmt: skip
 
     return Row("MatrixFactorization", f"{loss}, L2 included", gradient)
+
+
+# Full width: what a user gets who changes no setting, on two rows with 64 candidates of 211 items.
+
+
+def wide_transformer(loss: str, source: str, candidates: str) -> Row:
+    def build() -> tuple[Any, tuple[Any, ...]]:
+        rng = np.random.default_rng(7)
+        model = recommender(
+            loss, source, candidates, width=64, heads=8, layers=2, hidden=256, length=50, items=211
+        )
+        histories = rng.integers(1, 212, (2, 50))
+        histories[0, :31] = 0  # padded on the left
+        ids = histories if source == "history" else np.array([[2], [0]])
+        batch = ids, rng.integers(1, 212, (2, 64)), RATINGS[:2]
+        return model, batch[: 3 if loss == "squared" else 2]
+
+    def gradient() -> Report:
+        return check_model(
+            *build(), directions=1, zero=declared_zeros(loss, source, candidates),
+            title=f"gradient of TransformerRecommender ({loss}, {source}, {candidates}) at full width",
+        )  # fmt: skip
+
+    return Row("TransformerRecommender", f"{loss}, {source}, {candidates}", gradient, args=build)
+
+
+def wide_factorization(loss: str) -> Row:
+    def build() -> tuple[Any, tuple[Any, ...]]:
+        rng = np.random.default_rng(7)
+        users, items = rng.integers(0, 23, 101), rng.integers(0, 211, 101)
+        third = n(rng, 101) if loss == "squared" else rng.integers(0, 211, 101)
+        return factorizer(loss, 100, 23, 211), (users, items, third)
+
+    def gradient() -> Report:
+        title = f"gradient of MatrixFactorization ({loss}) at full width"
+        return check_model(*build(), title=title)
+
+    return Row("MatrixFactorization", f"{loss}, L2 included", gradient, args=build)
 
 
 TRANSFORMERS = [
@@ -119,3 +156,12 @@ TRANSFORMERS = [
 ]
 FACTORIZATIONS = [factorization(loss) for loss in ("squared", "bce", "bpr")]
 NETWORKS = [*TRANSFORMERS, *FACTORIZATIONS]
+FULL_WIDTH = [
+    *(
+        wide_transformer(loss, source, candidates)
+        for loss in ("softmax", "bce", "bpr", "squared")
+        for source in ("history", "user")
+        for candidates in ("pointwise", "listwise")
+    ),
+    *(wide_factorization(loss) for loss in ("squared", "bce", "bpr")),
+]

@@ -59,3 +59,9 @@ def rows(*shape: int) -> st.SearchStrategy[np.ndarray]:
 def masks(*shape: int) -> st.SearchStrategy[np.ndarray]:
     """Boolean arrays, rows of False included."""
     return hnp.arrays(np.bool_, shape, elements=st.booleans(), fill=st.nothing()).map(frozen)
+
+
+def loss_weights(*shape: int) -> st.SearchStrategy[list[np.ndarray]]:
+    """No weight, or one array of weights: zeros among them, or nothing but zeros."""
+    some = hnp.arrays(np.float64, shape, elements=st.sampled_from([0.0, 0.25, 1.0, 3.0]), fill=st.nothing())
+    return st.one_of(st.just([]), some.map(lambda w: [frozen(w)]))

@@ -301,7 +301,7 @@ def test_help_is_given_and_nothing_is_wrong(capsys, line):
 
 def test_alone_it_says_what_there_is(capsys):
     _, out, _ = run(capsys, "")
-    assert list(parsers()) == ["demo", "train", "recommend", "evaluate", "data"]
+    assert list(parsers()) == ["demo", "train", "recommend", "evaluate", "data", "verify", "trace"]
     assert [name for name in parsers() if not re.search(rf"^ +{name}\s+\w", out, re.MULTILINE)] == []
     assert "python -m minirec demo" in out
     assert run(capsys, "--version")[1] == f"minirec {minirec.__version__}\n"
@@ -317,14 +317,35 @@ def examples() -> list[str]:
     """Every command line that the help shows, in an order in which each finds what it needs."""
     texts = [cli.build_parser().epilog or "", *(parsers()[n].epilog or "" for n in parsers())]
     lines = [line for text in texts for line in re.findall(r"python -m minirec (.+?)(?=\. |$)", text, re.M)]
-    order = ["data", "train", "recommend", "evaluate", "demo"]
+    order = ["data", "train", "recommend", "evaluate", "demo", "verify", "trace"]
     return sorted(lines, key=lambda line: order.index(line.split()[0]))
+
+
+FORMULAS = """
+import numpy as np
+
+def my_forward(x, ids, mask, eps=1e-5):
+    return np.where(mask, x * x, eps), (x, mask)
+
+def my_backward(dy, cache):
+    x, mask = cache
+    return np.where(mask, 2.0 * x * dy, 0.0)
+
+def my_softmax_forward(x):
+    e = np.exp(x - x.real.max(axis=-1, keepdims=True))
+    p = e / e.sum(axis=-1, keepdims=True)
+    return p, p
+
+def my_softmax_backward(dp, p):
+    return p * (dp - (p * dp).sum(axis=-1, keepdims=True))
+"""
 
 
 def test_every_example_of_the_help_runs(capsys, tmp_path, monkeypatch, small_world):
     monkeypatch.chdir(tmp_path)
     for name in ("ratings.csv", "visits.csv"):
         (tmp_path / name).write_bytes((small_world / name).read_bytes())
+    (tmp_path / "my_file.py").write_text(FORMULAS, encoding="utf-8")
     for variable in ("HOME", "USERPROFILE"):
         monkeypatch.setenv(variable, str(tmp_path))
     (tmp_path / "Downloads").mkdir()

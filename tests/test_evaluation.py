@@ -5,6 +5,10 @@ import re
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sheet import holds
+from strategies import rows
 
 from minirec import evaluation, metrics
 from minirec.data.interactions import Interactions
@@ -305,6 +309,11 @@ def test_intervals_cover_and_are_repeatable(split):
         result.interval("ndcg", level=95)
     with pytest.raises(KeyError, match="'auc' was not evaluated"):
         result.mean("auc")
+
+
+@given(rows(11, 3), st.integers(0, 999), st.integers(1, 5))
+def test_bootstrap_means(values, seed, resamples):
+    holds("bootstrap_means", values, seed, resamples)
 
 
 def test_bootstrap_in_pieces_keeps_every_column_with_its_user():

@@ -8,6 +8,7 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.text import Text
 
 from minirec import plots
 
@@ -41,7 +42,59 @@ def examples():
         "attention": lambda: plots.attention_weights(softmax(weights)),
         "map": lambda: plots.embedding_map(points, "aabbbccccabab", labels),
         "comparison": lambda: plots.comparison({"a": (0.2, 0.1, 0.4)}, reference={"chance": 0.01}),
+        "verification": lambda: verification(1e-15),
     }
+
+
+H = np.logspace(0, -20, 41)
+METHODS = {"forward difference": 1, "central difference": 2, "Richardson": 4}
+
+
+def verification(floor, fault=None, order=2.0):
+    """V-curves of textbook shape that end at `floor`, and a remainder of second order."""
+    errors = {name: np.maximum(0.1 * H**p + 1e-16 / H, floor).clip(max=1) for name, p in METHODS.items()}
+    if fault is None:
+        errors["complex step"] = np.maximum(0.01 * H**2, floor)
+    h = H[:17]
+    return plots.verification(H, errors, h, 0.1 * h**2, h, order, fault=fault, title="gradient of f")
+
+
+def words(axes):
+    return " ".join(text.get_text().replace("\n", " ") for text in axes.texts)
+
+
+def test_verification_shows_every_method_by_name_and_the_slope():
+    left, right = verification(1e-15).axes
+    lines = [line.get_ydata() for line in left.lines if line.get_color() != "#CCCCCC"]
+    assert len(lines) == 4
+    assert np.allclose(lines[1], np.maximum(0.1 * H**2 + 1e-16 / H, 1e-15).clip(max=1), rtol=1e-12, atol=0)
+    for name in ("forward difference, h", "central difference, h²", "Richardson, h⁴", "complex step"):
+        assert name in words(left)
+    assert "no formula comes closer" not in words(left)
+    assert "slope 2.00" in words(right)
+    assert "|f(x + hv) − f(x)|" in words(right)
+    assert left.get_xscale() == left.get_yscale() == right.get_xscale() == right.get_yscale() == "log"
+
+
+def test_verification_says_where_the_curves_of_a_wrong_gradient_end():
+    left, _ = verification(1e-3).axes
+    assert "no formula comes closer than 1e-03: that is the error of the gradient itself" in words(left)
+
+
+def test_verification_says_why_complex_step_is_missing_and_that_nothing_is_left():
+    left, right = verification(1e-15, "forward drops the imaginary part", None).axes
+    assert "no complex step: forward drops the imaginary part" in words(left)
+    assert "nothing left above rounding" in words(right)
+    assert "slope" not in words(right)
+
+
+@pytest.mark.parametrize("floor", [1e-15, 1e-3])
+def test_verification_labels_do_not_overlap(floor):
+    figure = verification(floor)
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        boxes = [Text.get_window_extent(text) for text in axes.texts]  # without the line that leads there
+        assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
 
 
 def test_interaction_matrix_shows_values_and_gaps():

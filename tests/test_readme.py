@@ -21,6 +21,12 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
+def file_name(block: str) -> str | None:
+    """A Python block whose first line is a comment with a file's name is that file."""
+    named = re.match(r"# (\w+\.py)\n", block)
+    return named[1] if named else None
+
+
 def normal(text: str) -> str:
     return "\n".join(line.rstrip() for line in text.strip().splitlines())
 
@@ -28,6 +34,9 @@ def normal(text: str) -> str:
 def test_console_blocks_print_what_they_say(tmp_path):
     checker = doctest.OutputChecker()
     commands = 0
+    for block in blocks("python"):
+        if name := file_name(block):
+            (tmp_path / name).write_text(block, encoding="utf-8")
     for block in blocks("console"):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             line, _, expected = part.partition("\n")
@@ -36,7 +45,9 @@ def test_console_blocks_print_what_they_say(tmp_path):
             ran = subprocess.run(
                 [sys.executable, *words[1:]], cwd=tmp_path, capture_output=True, text=True, timeout=120
             )
-            assert ran.returncode == 0, f"{line}\n{ran.stderr}"
+            failing = expected.rstrip().endswith("(exit code 1)")
+            expected = expected.replace("(exit code 1)\n", "")
+            assert ran.returncode == int(failing), f"{line}\n{ran.stdout}{ran.stderr}"
             assert checker.check_output(
                 normal(expected) + "\n", normal(ran.stdout) + "\n", doctest.ELLIPSIS
             ), f"$ {line}\nexpected:\n{expected}\ngot:\n{ran.stdout}"
@@ -45,7 +56,7 @@ def test_console_blocks_print_what_they_say(tmp_path):
 
 
 def test_python_blocks_run_as_written():
-    found = blocks("python")
+    found = [block for block in blocks("python") if file_name(block) is None]
     assert found
     parser, runner = doctest.DocTestParser(), doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
     names: dict[str, object] = {}

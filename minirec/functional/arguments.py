@@ -64,4 +64,4 @@ def shares(weight: Array | None, terms: Array) -> Any:
 
 def counted(share: Any, x: Array) -> Array:
     """x where it counts, 0 where its share is 0: what is left out cannot leak, not even as 0 · NaN."""
-    return x if isinstance(share, float) else np.where(share == 0, 0, x)
+    return x if isinstance(share, float) else np.where(share == 0, x.dtype.type(0), x)

@@ -23,14 +23,16 @@ def binary_cross_entropy_forward(
     """L = mean of max(x, 0) − x y + log(1 + e^{−|x|}).    logits x, targets y in [0, 1], weight (...)
 
     This is −y log σ(x) − (1 − y) log σ(−x), written so that no exponent is positive: finite for every x.
+    Raises ValueError for a target outside [0, 1] whose weight is not 0.
     """
     check_same_shape("logits and targets", logits, targets)
+    share = shares(weight, logits)
+    targets = counted(share, targets)
     wrong = ~((targets >= 0) & (targets <= 1))  # so that NaN is wrong too
     if wrong.any():
         where = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise ValueError(f"targets{list(where)} = {targets[where]}, must be in [0, 1]")
     targets = targets.astype(precision(logits), copy=False)  # integers would turn float32 into float64
-    share = shares(weight, logits)
     x = counted(share, logits)
     positive = np.where(x.real > 0, x, 0)
     minus_abs = np.where(x.real > 0, -x, x)

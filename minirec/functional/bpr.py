@@ -20,7 +20,7 @@ def bpr_forward(positive: Array, negative: Array, weight: Array | None = None) -
     """L = −Σ w log σ(s⁺ − s⁻) / Σ w.    positive s⁺, negative s⁻, weight (...)  ->  a number"""
     check_same_shape("positive and negative", positive, negative)
     share = shares(weight, positive)
-    d = counted(share, positive - negative)
+    d = counted(share, positive) - counted(share, negative)
     # −log σ(d) = max(−d, 0) + log(1 + e^{−|d|}): no exponent is positive, finite for every d.
     ell = np.where(d.real < 0, -d, 0) + np.log1p(np.exp(np.where(d.real < 0, d, -d)))
     return (share * ell).sum(), BprCache(d, share)

@@ -20,12 +20,15 @@ class CrossEntropyCache(NamedTuple):
 def cross_entropy_forward(
     logits: Array, targets: Array, weight: Array | None = None
 ) -> tuple[Any, CrossEntropyCache]:
-    """L = −Σ w log p[target] / Σ w.    logits (..., C), targets, weight (...)  ->  number"""
-    check_ids("targets", targets, logits.shape[-1])
+    """L = −Σ w log p[target] / Σ w.    logits (..., C), targets, weight (...)  ->  number
+
+    Raises TypeError for targets that are no integers, IndexError outside 0 .. C − 1 where weight is not 0.
+    """
     check_same_shape("logits without the last axis and targets", logits[..., 0], targets)
     share = shares(weight, logits[..., 0])
     if weight is not None:
-        logits = counted(share[..., None], logits)
+        logits, targets = counted(share[..., None], logits), counted(share, targets)
+    check_ids("targets", targets, logits.shape[-1])
     log_p, _ = log_softmax.log_softmax_forward(logits)
     ell = -np.take_along_axis(log_p, targets[..., None], axis=-1)[..., 0]  # (...)
     return (share * ell).sum(), CrossEntropyCache(log_p, targets, share)

@@ -19,9 +19,9 @@ def squared_error_forward(
     """L = Σ w (prediction − target)² / Σ w.    prediction, target, weight (...) -> number; no weight: mean"""
     check_same_shape("prediction and target", prediction, target)
     # Whole numbers as targets would turn a float32 loss into float64.
-    error = prediction - target.astype(precision(prediction), copy=False)
-    share = shares(weight, error)
-    error = counted(share, error)
+    target = target.astype(precision(prediction), copy=False)
+    share = shares(weight, prediction)
+    error = counted(share, prediction) - counted(share, target)
     return (share * error * error).sum(), SquaredErrorCache(error, share)
 
 

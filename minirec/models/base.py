@@ -6,10 +6,11 @@ external ids. Rows are users everywhere.
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, ParamSpec, Self, TypeVar
 
@@ -89,6 +90,15 @@ class Recommender(ABC):
         """Take over learned arrays; the id maps are there already."""
 
     # What all models share.
+
+    def with_params(self, params: Mapping[str, Array]) -> Self:
+        """A copy of this model that uses the given arrays, of any dtype; this one stays as it is.
+
+        For models that are trained by gradients: `params()` names the arrays. Here they are attributes.
+        """
+        other = copy.copy(self)
+        vars(other).update(params)
+        return other
 
     def remember(self, train: Interactions) -> None:
         """Keep the id maps, titles and histories of the training data: the first thing that `fit` does."""

@@ -88,6 +88,8 @@ class MatrixFactorization(Recommender):
     lr, reg     γ and λ; None: .005 and .02 for squared (Surprise's defaults), .01 and .02 otherwise. With
                 sgd, γ is per rating: a batch of n adds up n of the textbook steps, all from the state before
                 it, and batches are smaller where a user or item would occur over 50 times in one
+                λ is per pair, and a triple (u, i, j) of bpr is two pairs, (u, i) and (u, j), in a mean over
+                pairs: λ for its user, λ/2 for each of its items (Rendle et al. 2009 allow a λ for each)
     patience    epochs without better validation before training ends (bpr and bce, if `valid` is given)
 
     Unknown users have no vector of their own. Under squared loss their terms drop out (μ + b_i is left);
@@ -243,38 +245,47 @@ class MatrixFactorization(Recommender):
             name=f"{NAME} ({self.loss})",
         )
 
+    def loss_forward(self, batch: training.Batch, rng: np.random.Generator | None = None) -> tuple[Any, Any]:
+        """The mean loss of (users, items, ratings or negatives) with L2."""
+        users, items, third = batch
+        if self.loss != "squared":
+            users, items = np.concatenate([users, users]), np.concatenate([items, third])
+        tables = self.P, self.Q, self.b_user, self.b_item, self.mu
+        s, of_s = F.factorization_forward(*tables, users, items)
+        loss, of_loss = self._scores_forward(s, third)
+        if self.reg:
+            loss = loss + l2_penalty(self.params(), users, items, self.reg)
+        return loss, (users, items, of_s, of_loss)
+
     def loss_and_grads(
         self, batch: training.Batch, upstream: float, rng: np.random.Generator | None = None
     ) -> tuple[Any, dict[str, Array]]:
-        """The mean loss of (users, items, ratings or negatives) with L2, and upstream times its gradients."""
-        users, items, third = batch
-        tables = self.P, self.Q, self.b_user, self.b_item, self.mu
-        if self.loss == "squared":
-            s, of_s = F.factorization_forward(*tables, users, items)
-            loss, of_loss = F.squared_error_forward(s, third)
-            grads = F.factorization_backward(F.squared_error_backward(upstream, of_loss), of_s)
-        else:
-            users, items = np.concatenate([users, users]), np.concatenate([items, third])
-            s, of_s = F.factorization_forward(*tables, users, items)
-            loss, ds = self._pair_loss(s, upstream)
-            grads = F.factorization_backward(ds, of_s)
+        """The mean loss with L2, and upstream times its gradients."""
+        loss, (users, items, of_s, of_loss) = self.loss_forward(batch, rng)
+        grads = F.factorization_backward(self._scores_backward(upstream, of_loss), of_s)
         named = dict(zip(("P", "Q", "b_user", "b_item"), grads, strict=True))
         if self.reg:
             l2 = l2_gradients(self.params(), users, items, self.reg * upstream)
-            loss = loss + l2_penalty(self.params(), users, items, self.reg)
             named = {name: gradient + l2[name] for name, gradient in named.items()}
         return loss, named
 
-    def _pair_loss(self, s: Array, upstream: float) -> tuple[Any, Array]:
-        """Loss and ds for scores (2N,): first the N items taken, then their N negatives."""
+    def _scores_forward(self, s: Array, ratings: Array | None = None) -> tuple[Any, Any]:
+        """Loss of scores (N,) for ratings, or of (2N,): first the N items taken, then their negatives."""
+        if self.loss == "squared":
+            assert ratings is not None
+            return F.squared_error_forward(s, ratings)
         taken, other = np.split(s, 2)
-        of_loss: Any
         if self.loss == "bpr":
-            loss, of_loss = F.bpr_forward(taken, other)
-            return loss, np.concatenate(F.bpr_backward(upstream, of_loss))
+            return F.bpr_forward(taken, other)
         targets = np.repeat(np.array([1.0, 0.0], dtype=s.real.dtype), len(taken))
-        loss, of_loss = F.binary_cross_entropy_forward(s, targets)
-        return loss, F.binary_cross_entropy_backward(upstream, of_loss)
+        return F.binary_cross_entropy_forward(s, targets)
+
+    def _scores_backward(self, dloss: Any, cache: Any) -> Array:
+        if self.loss == "squared":
+            return F.squared_error_backward(dloss, cache)
+        if self.loss == "bpr":
+            return np.concatenate(F.bpr_backward(dloss, cache))
+        return F.binary_cross_entropy_backward(dloss, cache)
 
     def predict(self, users: Array, items: Array) -> Array:
         """(N,) predicted ratings of pairs of indices, clipped to the scale of the training ratings."""
@@ -316,9 +327,9 @@ class MatrixFactorization(Recommender):
         optimizer = optim.Adam(lr=0.05)
         for _ in range(steps):
             s = b + q @ p
-            # All n m pairs, in the order that _pair_loss wants: the items taken, then their negatives.
-            _, of_pairs = self._pair_loss(np.concatenate([np.repeat(s[:n], m), np.tile(s[n:], n)]), 1.0)
-            of_taken, of_others = of_pairs.reshape(2, n, m)
+            # All n m pairs, in the order that _scores_forward wants: the items taken, then their negatives.
+            _, cache = self._scores_forward(np.concatenate([np.repeat(s[:n], m), np.tile(s[n:], n)]))
+            of_taken, of_others = self._scores_backward(1.0, cache).reshape(2, n, m)
             ds = np.concatenate([of_taken.sum(axis=1), of_others.sum(axis=0)])  # (n + m,)
             optimizer.step({"p": p}, {"p": ds @ q + 2.0 * self.reg * p})
         return p

@@ -9,7 +9,8 @@ bare int was to be embedded; a batch of ids was read as one sequence, so that us
 and dropout was still active at prediction.
 """
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -165,13 +166,28 @@ class TransformerRecommender(Recommender):
         )
         return self
 
-    def loss_and_grads(
-        self, batch: training.Batch, upstream: float, rng: np.random.Generator | None
-    ) -> tuple[Any, Grads]:
-        """The mean loss of a batch (source, candidates[, ratings]), and upstream times its gradients."""
+    def params(self) -> dict[str, Array]:
+        """The live arrays by name."""
+        return self.network.params()
+
+    def with_params(self, params: Mapping[str, Array]) -> Self:
+        """A copy of this model that uses the given arrays."""
+        other = copy.copy(self)
+        other.network = self.network.with_params(params)
+        return other
+
+    def loss_forward(self, batch: training.Batch, rng: np.random.Generator | None = None) -> tuple[Any, Any]:
+        """The mean loss of a batch (source, candidates[, ratings])."""
         source, candidates, *rest = batch
         scores, of_network = self.network.forward(source, candidates, rng=rng)
         loss, of_loss = candidate_loss_forward(self.loss, scores, *rest)
+        return loss, (of_network, of_loss)
+
+    def loss_and_grads(
+        self, batch: training.Batch, upstream: float, rng: np.random.Generator | None
+    ) -> tuple[Any, Grads]:
+        """The mean loss of a batch, and upstream times its gradients."""
+        loss, (of_network, of_loss) = self.loss_forward(batch, rng)
         _, grads = self.network.backward(candidate_loss_backward(upstream, of_loss), of_network)
         return loss, grads
 

@@ -6,12 +6,14 @@ functional/, and module.py feeds whole networks through them.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from minirec.verify import conduct, derivative, differences
+from minirec.verify import conduct, derivative, diagnosis, differences, kinks, reference
+from minirec.verify.curves import curves
 from minirec.verify.pair import (
     Pair,
     argument_names,
@@ -24,6 +26,8 @@ from minirec.verify.report import Check, Report
 
 Array = NDArray[Any]
 
+TELLING = {"shapes and dtypes", "finite", "full Jacobian", "adjoint", "linear in dy", "zero in, zero out"}
+FEW = 1000  # inputs for which a Jacobian is still made for the sake of a diagnosis
 ZERO = 1e-11  # a gradient declared to be zero may be this large, relative to the largest
 
 
@@ -38,6 +42,7 @@ def check_gradient(
     tolerance: float = 1e-8,
     jacobian: bool = True,
     method: str = "differences",
+    directions: int = 3,
     title: str | None = None,
 ) -> Report:
     """Check `gradients = backward(dy, cache)` against `y, cache = forward(*args)` at these arguments.
@@ -49,17 +54,26 @@ def check_gradient(
                (target, weight, ...) are left out
     zero       positions or names of arguments whose gradient is zero by mathematics
     names      names of the arguments for the report; default: the parameters of forward
-    tolerance  largest relative error allowed: max |J_backward − J| / max |J|, both over all arguments; up to
-               1e-7 it also stands for "exact", and the adjoint test allows 1e-11 where complex step is legal
+    tolerance  largest relative error allowed: max |J_backward − J| / max |J|, both over all arguments. Up to
+               1e-7 it also stands for "exact": then the limit of a column is what the differences are good
+               to, by their own error model, and 1e-11 where complex step is legal
     jacobian   False leaves out the full Jacobian: the cost no longer grows with the number of entries, and
                `Report.error` is the gap of the adjoint test in random directions
     method     where the full Jacobian comes from: "differences", or "complex" (complex step: for functions
-               that bend too sharply for differences, where they take complex input)
+               that bend too sharply for differences, or are too large, where they take complex input)
+    directions how many random directions the adjoint test takes, in each argument and in all at once
 
-    Checked, in this order: one gradient per argument; shapes and dtypes; all finite; the full Jacobian;
-    ⟨Ju, g⟩ = ⟨u, Jᵀg⟩; Taylor's remainder falls as h²; linear in dy; zero in, zero out; nothing written in
-    place; a second call gives the same bits; every argument matters, or is declared to be zero and is.
-    Raises TypeError or ValueError for arguments that cannot be checked, never for a wrong gradient.
+    Checked, in this order: one gradient per argument; shapes and dtypes; all finite; the full Jacobian, with
+    the entries on a kink (ReLU at 0) by themselves: backward must lie between the derivatives to both sides;
+    ⟨Ju, g⟩ = ⟨u, Jᵀg⟩, here and at a point close by; Taylor's remainder falls as h²; linear in dy; zero in,
+    zero out; nothing written in place; a second call gives the same bits; every argument matters, or is
+    declared to be zero and is.
+
+    The error model: Richardson's differences at two steps tell their truncation, the noise of forward tells
+    their rounding. Where a column bends too sharply, smaller steps are tried, then complex step, if that is
+    legal: it is tried against differences, never trusted. A failed report names causes, where they can be
+    seen from outside. Raises TypeError or ValueError for arguments that cannot be checked, never for a
+    wrong gradient.
 
     >>> def square_forward(x):
     ...     return x**2, x
@@ -84,31 +98,52 @@ def check_gradient(
         )
 
     zeros = tuple(name for name in pair.names if name in declared)
-    rows = list(_form(pair, rng))
-    if not all(row.ok for row in rows):
-        return Report(title, tuple(rows), zero=zeros)
+    extra = getattr(forward, "checks", None)  # rows that a forward brings itself, as vjp_pair's does
+    form = list(_form(pair, rng))
+    rows = [*(extra(*args) if extra else ()), *form]
+    if not all(row.ok for row in form):
+        return Report(title, tuple(rows), zero=zeros, causes=_causes(pair, rows, "not asked", None))
     pure = list(conduct.purity(pair, rng))
     pair.shared = all(row.ok for row in pure)
 
-    worst, error, reach = None, float("inf"), None
-    fault = differences.complex_step_fault(pair.value, pair.x, rng.standard_normal(pair.x.size))
     # Where every gradient is declared to be zero, y is the only scale that is left.
     size = derivative.largest(pair.y) if declared.issuperset(pair.names) else 0.0
-    if jacobian:
-        row, error, worst, reach = derivative.full_jacobian(pair, rng, tolerance, method, fault, size)
-        rows.append(row)
-    row, gap, along, grip = derivative.adjoint(pair, rng, tolerance, fault, size)
+    limits = derivative.Limits(tolerance, reference.noise(pair.value, pair.x), size)
+    direction, smooth = rng.standard_normal(pair.x.size), np.ones(pair.x.size, dtype=bool)
+    found = None
+    if jacobian and method == "differences":
+        found = reference.by_differences(pair, limits.noise, size)
+        smooth = found.smooth
+    fault = differences.complex_step_fault(pair.value, pair.x, differences.short(direction * smooth))
+    if found is not None and fault is None:
+        found = reference.sharpened(found, pair, limits.exact(pair.y), size)
+    elif jacobian and fault is None:
+        found = reference.by_complex_step(pair, limits.exact(pair.y), size)
+    free = smooth if found is None or fault else smooth | found.by_complex_step
+    if found is not None:
+        made, error, worst, reach = derivative.full_jacobian(pair, rng, found, limits)
+        rows += made
+    else:
+        if jacobian:
+            rows.append(Check("full Jacobian", False, detail=f"complex step: {fault}"))
+        rows.append(kinks.along_a_line(pair, rng, limits.noise))
+    row, gap, along, grip = derivative.adjoint(pair, rng, limits, fault, free, directions)
     rows.append(row)
-    if reach is None:
+    if found is None:
         error, worst, reach = gap, along, grip
     rows += [
-        derivative.taylor(pair, rng, tolerance),
+        derivative.another_point(pair, rng, limits, fault, free, row.ok),
+        derivative.taylor(pair, rng, tolerance, smooth),
         conduct.linear(pair, rng),
         conduct.zero_upstream(pair),
         *pure,
     ]
     rows += _vacuity(pair, declared, reach)
-    return Report(title, tuple(rows), error, worst, zeros)
+    expected = None if found is None else found.J
+    known = 1e-8 if found is None else float(found.doubt.max()) / max(found.scale, size, 1e-300)
+    causes = _causes(pair, rows, fault, expected, known)
+    draw = partial(curves, pair, 0, smooth, fault)
+    return Report(title, tuple(rows), error, worst, zeros, causes, draw)
 
 
 def _positions(args: Sequence[Any], names: Sequence[str], wrt: Sequence[int]) -> list[int]:
@@ -169,6 +204,24 @@ def _form(pair: Pair, rng: np.random.Generator) -> Iterator[Check]:
     bad = [] if np.all(np.isfinite(y)) else ["y"]
     bad += [f"d{name}" for name, d in zip(pair.names, gradients, strict=True) if not np.all(np.isfinite(d))]
     yield Check("finite", not bad, detail=f"NaN or Inf in {', '.join(bad)}" if bad else "")
+
+
+def _causes(
+    pair: Pair, rows: Sequence[Check], fault: str | None, expected: Array | None, known: float = 1e-8
+) -> tuple[diagnosis.Cause, ...]:
+    """What is probably wrong, where a row has failed that says something about the numbers."""
+    failed = {row.name for row in rows if not row.ok}
+    if not failed & TELLING or not np.all(np.isfinite(pair.y)):
+        return ()
+    if expected is None and (
+        pair.x.size > FEW or "kinks" in failed
+    ):  # a difference across a kink tells nothing
+        return ()
+    if expected is None:
+        expected = differences.jacobian(pair.value, pair.x, "differences" if fault else "complex")
+    tolerance = min(max(2 * known, 1e-10), 1e-8)  # what the expected Jacobian is good to
+    rng = np.random.default_rng(0)
+    return diagnosis.diagnose(diagnosis.evidence(pair, rng, expected, tolerance=tolerance))
 
 
 def _vacuity(pair: Pair, declared: set[str], reach: Sequence[float]) -> Iterator[Check]:

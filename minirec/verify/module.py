@@ -5,6 +5,7 @@ gradient.py does the work.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
@@ -43,6 +44,7 @@ def check_module(
     tolerance: float = 1e-8,
     jacobian: bool = True,
     method: str = "differences",
+    directions: int = 3,
     title: str | None = None,
 ) -> Report:
     """Check `module.backward` against `module.forward(*inputs, **options)`, for all inputs and parameters.
@@ -60,15 +62,16 @@ def check_module(
     """
     title = title or f"gradient of {type(module).__name__}"
     pair = as_pair(module, *inputs, wrt=wrt, options=options)
-    zeros = _expand(zero, pair.names)
+    zeros = expand(zero, pair.names)
     own = list(_names_and_state(module, inputs, pair, options or {}))
     if not all(row.ok for row in own):
         return Report(title, tuple(own), zero=zeros)
     report = check_gradient(
         pair.forward, pair.backward, *pair.args, rng=rng, wrt=pair.wrt, zero=zeros, names=pair.names,
-        tolerance=tolerance, jacobian=jacobian, method=method, title=title,
+        tolerance=tolerance, jacobian=jacobian, method=method,
+        directions=directions, title=title,
     )  # fmt: skip
-    return Report(title, (*own, *report.checks), report.error, report.worst, report.zero)
+    return replace(report, checks=(*own, *report.checks))
 
 
 def as_pair(
@@ -79,7 +82,7 @@ def as_pair(
     count, extra = len(inputs), dict(options or {})
     given = argument_names(module.forward, count)
     names = [f"input {name}" if name in params else name for name in given] + list(params)
-    args = [_to_float64(value) for value in [*inputs, *params.values()]]
+    args = [to_float64(value) for value in [*inputs, *params.values()]]
 
     def forward(*values: Any) -> tuple[Any, Any]:
         other = module.with_params(dict(zip(params, values[count:], strict=True)))
@@ -97,6 +100,19 @@ def as_pair(
         )
         wrt = differentiable(args[:count], given, returned)
     return ModulePair(forward, backward, args, names, [*wrt, *range(count, len(args))])
+
+
+def names_of_gradients(params: Mapping[str, Any], grads: Mapping[str, Any]) -> Check:
+    """The gradients have the names of the parameters, and no array goes by two names."""
+    missing = [name for name in params if name not in grads]
+    unknown = [name for name in grads if name not in params]
+    first: dict[int, str] = {}
+    twice = [
+        f"{first[id(a)]} and {name}" for name, a in params.items() if first.setdefault(id(a), name) != name
+    ]
+    said = (("no gradient for", missing), ("unknown", unknown), ("one array by two names:", twice))
+    detail = "; ".join(f"{word} {', '.join(found)}" for word, found in said if found)
+    return Check("names as in params()", not detail, detail=detail)
 
 
 def dense(gradient: Any) -> Any:
@@ -117,18 +133,12 @@ def _names_and_state(
     draw = np.random.default_rng(0)  # not the caller's generator: the check proper starts from that
     dy = np.asarray(draw.standard_normal(np.shape(y)), dtype=np.asarray(y).dtype)
     dinputs, grads = live.backward(dy if isinstance(y, np.ndarray) else dy[()], cache)
-    missing = [name for name in module.params() if name not in grads]
-    unknown = [name for name in grads if name not in module.params()]
-    detail = "; ".join(
-        f"{word} {', '.join(found)}"
-        for word, found in (("no gradient for", missing), ("unknown", unknown))
-        if found
-    )
-    yield Check("names as in params()", not detail, detail=detail)
+    names = names_of_gradients(module.params(), grads)
+    yield names
     got, wanted = len(_inputs(dinputs)), len(pair.wrt) - len(pair.args) + count
     detail = "" if got == wanted else f"{got} gradients for {wanted} inputs; wrt= says which inputs get one"
     yield Check("one gradient per input", not detail, detail=detail)
-    if missing or detail:
+    if detail or not names.ok:
         return
     first = fingerprint([_inputs(dinputs), [dense(grads[name]) for name in module.params()]])
     moved = [_other_values(v) for v in pair.args[:count]]
@@ -152,13 +162,13 @@ def _inputs(dinputs: Any) -> list[Any]:
     return [d for d in as_list(dinputs) if d is not None]
 
 
-def _to_float64(value: Any) -> Any:
+def to_float64(value: Any) -> Any:
     if isinstance(value, np.ndarray) and np.issubdtype(value.dtype, np.floating):
         return value.astype(np.float64)
     return value
 
 
-def _expand(zero: Sequence[int | str], names: Sequence[str]) -> tuple[str, ...]:
+def expand(zero: Sequence[int | str], names: Sequence[str]) -> tuple[str, ...]:
     """Names that fit the declared zeros, in the order of the arguments."""
     found: set[str] = set()
     for item in [zero] if isinstance(zero, int | str) else zero:

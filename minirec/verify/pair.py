@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 # Floating arguments of these names are data where backward returns fewer gradients than there are arrays.
-DATA_NAMES = frozenset({"mask", "ids", "users", "items", "target", "targets", "weight", "weights"})
+DATA_NAMES = frozenset({"mask", "ids", "users", "items", "ratings", "target", "targets", "weight", "weights"})
 
 
 class Pair:
@@ -32,6 +32,7 @@ class Pair:
     ) -> None:
         self.forward, self.backward = forward, backward
         self.args, self.wrt = list(args), list(wrt)
+        self.arg_names = list(names)  # of all arguments
         self.names = [names[i] for i in wrt]  # of the differentiable arguments only
         ends = np.cumsum([0] + [args[i].size for i in wrt])
         self.parts = [slice(int(a), int(b)) for a, b in itertools.pairwise(ends)]
@@ -43,11 +44,11 @@ class Pair:
 
     def arguments(self, x: Array | None = None) -> list[Any]:
         """Fresh arguments for one call: `x` (n,) cut into the differentiable ones, the others copied."""
-        fresh = [fresh_copy(value) for value in self.args]
-        if x is not None:
-            for i, part in zip(self.wrt, self.parts, strict=True):
-                fresh[i] = x[part].reshape(self.args[i].shape)
-        return fresh
+        given = {} if x is None else dict(zip(self.wrt, self.parts, strict=True))
+        return [
+            x[given[i]].reshape(value.shape) if x is not None and i in given else fresh_copy(value)
+            for i, value in enumerate(self.args)
+        ]
 
     def call(self, arguments: Sequence[Any]) -> tuple[Any, Any]:
         """One forward call; raises TypeError unless it returns (y, cache)."""

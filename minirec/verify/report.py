@@ -1,10 +1,19 @@
-"""What a check found: one row per check, the largest error, and the entry where it is worst.
+"""What a check found: one row per check, the largest error, the entry where it is worst, and why, perhaps.
 
-Printed as text; `Report.ok` and `Report.error` are what a program asks for.
+Printed as text; `Report.ok` and `Report.error` are what a program asks for, `Report.plot` what a talk does.
 """
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from minirec import plots
+
+if TYPE_CHECKING:
+    from minirec.verify.curves import Curves
+    from minirec.verify.diagnosis import Cause
 
 
 class Check(NamedTuple):
@@ -41,6 +50,8 @@ class Report:
     error    the largest relative error of the gradient; inf where it could not be measured
     worst    the entry with that error, or None
     zero     names of the arguments whose gradient was declared to be zero
+    causes   what is probably wrong, the most certain first; empty where nothing was recognized
+    curves   gives the numbers of `plot`; None where the check ended before there was a gradient
     """
 
     title: str
@@ -48,6 +59,8 @@ class Report:
     error: float = float("inf")
     worst: Worst | None = None
     zero: tuple[str, ...] = ()
+    causes: tuple[Cause, ...] = ()
+    curves: Callable[[], Curves] | None = field(default=None, compare=False, repr=False)
 
     @property
     def ok(self) -> bool:
@@ -70,7 +83,23 @@ class Report:
             lines.append(f"  declared zero: {', '.join(self.zero)}")
         if self.worst is not None:
             lines.append(f"  worst entry: {_place(self.worst)}")
+        lines += [f"  {'probably' if cause.sure else 'perhaps'}: {cause.text}" for cause in self.causes]
         return "\n".join(lines)
+
+    def plot(self) -> Any:
+        """A matplotlib Figure: error against step size for four methods, Taylor's remainder and its slope.
+
+        Both hold forward against the gradient of backward along one line through the point. For a right
+        gradient the errors fall to rounding and the remainder falls as h²; for a wrong one the errors end
+        at its own error, and the remainder at a slope of 1. Raises ValueError where there is no gradient.
+        """
+        if self.curves is None:
+            raise ValueError(f"{self.title}: there is no gradient to plot; the rows of the report say why")
+        data = self.curves()
+        return plots.verification(
+            data.steps, data.errors, data.taylor_steps, data.remainder, data.bare, data.order,
+            fault=data.fault, title=self.title,
+        )  # fmt: skip
 
 
 def _row(check: Check) -> str:
@@ -85,7 +114,12 @@ def _place(worst: Worst) -> str:
         what = f"along a random direction of {worst.argument}"
     else:
         what = f"∂y{_index(worst.output or ())} / ∂{worst.argument}{_index(worst.entry)}"
-    return f"{what}: backward {worst.backward:.10g}, reference {worst.reference:.10g}"
+    numbers = worst.backward, worst.reference
+    for digits in (10, 13, 17):  # as many as it takes to see the difference
+        ours, theirs = (f"{number:.{digits}g}" for number in numbers)
+        if ours != theirs or numbers[0] == numbers[1]:
+            break
+    return f"{what}: backward {ours}, reference {theirs}"
 
 
 def _index(index: tuple[int, ...]) -> str:

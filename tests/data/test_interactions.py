@@ -125,6 +125,20 @@ def test_histories_against_sorting_by_hand(rows: list[tuple[int, int, int]]) -> 
     assert [[x.item_ids[i] for i in history] for history in x.histories()] == wanted
 
 
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 6)), max_size=29), st.data())
+def test_shuffling_the_rows_changes_nothing_after_sorting(
+    rows: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    n = len(rows)
+    times = np.array(data.draw(st.permutations(range(n))), dtype=np.int64)
+    x = Interactions([u for u, _ in rows], [i for _, i in rows], times * 0.5, times)
+    y = x.select(np.array(data.draw(st.permutations(range(n))), dtype=np.int64))
+    assert x.select(x.order()).digest() == y.select(y.order()).digest()
+    assert [h.tolist() for h in x.histories()] == [h.tolist() for h in y.histories()]
+    assert x.describe() == y.describe()
+    assert np.array_equal(x.matrix().dense(), y.matrix().dense())
+
+
 def test_a_part_keeps_the_id_maps_and_has_a_history_for_every_user() -> None:
     x = example()
     part = x.select(x.users == x.user_index["b"])

@@ -81,6 +81,24 @@ def test_global_temporal_has_one_clock(rows: list[tuple[int, int, int]], a: floa
     assert row_numbers(test) == [n for n, r in enumerate(rows) if r[2] >= test_from]
 
 
+@pytest.mark.parametrize("name", ["leave_one_out", "global_temporal"])
+@given(rows=ROWS)
+def test_no_event_lies_before_an_event_of_an_earlier_part(
+    name: str, rows: list[tuple[int, int, int]]
+) -> None:
+    parts = SPLITS[name](interactions(rows))
+    for n, later in enumerate(parts):
+        for earlier in parts[:n]:
+            for user in range(later.n_users):
+                assert later.timestamps is not None
+                assert earlier.timestamps is not None
+                after, before = (
+                    later.timestamps[later.users == user],
+                    earlier.timestamps[earlier.users == user],
+                )
+                assert min(after, default=9) >= max(before, default=-9)
+
+
 @given(ROWS, st.floats(0.01, 0.99), st.integers(0, 99))
 def test_random_split_has_the_size_that_was_asked_for(
     rows: list[tuple[int, int, int]], fraction: float, seed: int

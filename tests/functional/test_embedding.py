@@ -1,34 +1,26 @@
-"""The embedding: against products with one-hot matrices, forward and backward."""
+"""The embedding: the formula sheet at drawn tables and ids, kinds of ids, and faults."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from strategies import frozen, normal
+from sheet import holds
+from strategies import LAYOUTS, frozen, lay_out, rows, scales
 
 from minirec import functional as F
 
 ROWS, D = 7, 5
-some_ids = hnp.arrays(np.int64, (2, 3), elements=st.integers(0, ROWS - 1)).map(frozen)
+some_ids = st.builds(
+    lay_out, hnp.arrays(np.int64, (2, 3), elements=st.integers(0, ROWS - 1)), st.sampled_from(LAYOUTS)
+)
 
 
-def one_hot(ids: np.ndarray) -> np.ndarray:
-    table = np.zeros((*ids.shape, ROWS))
-    for place in np.ndindex(*ids.shape):
-        table[(*place, ids[place])] = 1.0
-    return table
-
-
-@given(normal(ROWS, D), some_ids, normal(2, 3, D))
-def test_equals_products_with_one_hot_matrices(E: np.ndarray, ids: np.ndarray, dy: np.ndarray) -> None:
-    y, cache = F.embedding_forward(E, ids)
-    assert np.array_equal(y, one_hot(ids) @ E)
-    dE = F.embedding_backward(dy, cache)
-    expected = one_hot(ids).reshape(-1, ROWS).T @ dy.reshape(-1, D)
-    np.testing.assert_allclose(dE, expected, rtol=0, atol=1e-14, equal_nan=False)
-    unread = np.setdiff1d(np.arange(ROWS), ids)
-    assert (dE[unread] == 0).all()
+@given(rows(ROWS, D), some_ids, scales)
+def test_the_sheet_holds(E: np.ndarray, ids: np.ndarray, scale: float) -> None:
+    holds("embedding", E, ids)
+    holds("embedding", frozen(E * scale), ids[0])
+    holds("embedding", E, ids[1, 2, ...])
 
 
 def test_an_id_that_comes_n_times_adds_up_n_times() -> None:

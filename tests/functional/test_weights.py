@@ -1,4 +1,4 @@
-"""What all losses share: a mean over the total weight, in which weight 0 is the same as not being there."""
+"""What all losses share beyond the sheet: types, sizes, no warning for what has weight 0."""
 
 from collections.abc import Callable
 from typing import Any
@@ -34,41 +34,10 @@ def run(name: str, args: tuple[Any, ...], weight: Any, dloss: float = 1.0) -> tu
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_weight_zero_is_the_same_as_removed(name: str) -> None:
-    keep = np.flatnonzero(WEIGHT)
-    loss, gradients = run(name, LOSSES[name](ALL), WEIGHT)
-    less, of_less = run(name, LOSSES[name](keep), WEIGHT[keep])
-    assert loss == pytest.approx(less, rel=1e-14)
-    for a, b in zip(gradients, of_less, strict=True):
-        np.testing.assert_allclose(a[keep], b, rtol=1e-13, equal_nan=False)
-        assert (a[WEIGHT == 0] == 0).all()
-
-
-@pytest.mark.parametrize("name", LOSSES)
-def test_all_weights_zero_give_loss_zero_and_gradient_zero(name: str) -> None:
-    loss, gradients = run(name, LOSSES[name](ALL), np.zeros(N))
-    assert loss == 0
-    assert all((g == 0).all() for g in gradients)
-
-
-@pytest.mark.parametrize("name", LOSSES)
 def test_no_rows_give_loss_zero(name: str) -> None:
     loss, gradients = run(name, LOSSES[name](slice(0, 0)), None)
     assert loss == 0
     assert all(g.size == 0 for g in gradients)
-
-
-@pytest.mark.parametrize("name", LOSSES)
-def test_only_the_proportions_of_the_weights_count(name: str) -> None:
-    loss, gradients = run(name, LOSSES[name](ALL), WEIGHT)
-    same, of_same = run(name, LOSSES[name](ALL), 8 * WEIGHT)
-    assert same == loss
-    assert all(np.array_equal(a, b) for a, b in zip(gradients, of_same, strict=True))
-    mean, of_mean = run(name, LOSSES[name](ALL), None)
-    equal, of_equal = run(name, LOSSES[name](ALL), np.full(N, 3.0))
-    assert equal == pytest.approx(mean, rel=1e-14)
-    for a, b in zip(of_mean, of_equal, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-14, equal_nan=False)
 
 
 @pytest.mark.parametrize("dtype", [np.bool_, np.int64, np.float64])
@@ -89,21 +58,6 @@ def test_a_loss_is_a_numpy_scalar(name: str) -> None:
         assert isinstance(loss, np.float64)
 
 
-@pytest.mark.parametrize("name", LOSSES)
-def test_shards_add_up_with_their_share_of_the_weight(name: str) -> None:
-    """Shard s gets dloss = w_s / W, and no loss needs to know."""
-    loss, gradients = run(name, LOSSES[name](ALL), WEIGHT)
-    total, parts = 0.0, []
-    for rows in (np.arange(3), np.arange(3, N)):
-        share = float(WEIGHT[rows].sum() / WEIGHT.sum())
-        of_shard, g = run(name, LOSSES[name](rows), WEIGHT[rows], share)
-        total += share * float(of_shard)
-        parts.append(g)
-    assert total == pytest.approx(loss, rel=1e-14)
-    for whole, *of_shards in zip(gradients, *parts, strict=True):
-        np.testing.assert_allclose(np.concatenate(of_shards), whole, rtol=1e-13, equal_nan=False)
-
-
 NAN, INF = np.nan, np.inf
 LEFT_OUT = {
     "squared_error": lambda bad: (np.array([1.0, bad, 3.0]), np.array([2.0, 5.0, 1.0])),
@@ -118,7 +72,9 @@ LEFT_OUT = {
 def test_what_has_weight_0_cannot_leak_whatever_it_is(name, bad):
     forward, backward = getattr(F, f"{name}_forward"), getattr(F, f"{name}_backward")
     weight = np.array([0.5, 0.0, 2.0])
-    loss, cache = forward(*LEFT_OUT[name](bad), weight)
+    first, second = LEFT_OUT[name](bad)
+    second[1] = -1 if name == "cross_entropy" else bad  # no warning either, as from inf − inf
+    loss, cache = forward(first, second, weight)
     expected, expected_cache = forward(*LEFT_OUT[name](7.0), weight)
     assert loss == expected
     gradients, wanted = backward(1.0, cache), backward(1.0, expected_cache)

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from minirec.data.interactions import Interactions
 from minirec.models import (
@@ -325,6 +327,50 @@ def test_recommending_in_blocks_is_the_same_as_at_once(kind: str, monkeypatch: p
         finite = np.isfinite(once.scores)
         assert np.array_equal(finite, np.isfinite(blocks.scores))
         assert close(once.scores[finite], blocks.scores[finite])
+
+
+# Other names
+
+
+ITEM_ROWS = {"counts": 0, "Q": 0, "b_item": 0, "item_embedding.E": 1}  # and rows before the first item
+
+
+@every_kind
+@given(new=st.permutations(range(I)))
+@settings(max_examples=5)
+def test_relabelling_items_permutes_recommendations(kind: str, new: list[int]) -> None:
+    # The same model, where item i has the name, and so the index, of item new[i].
+    model, renamed, old = fitted(kind), KINDS[kind](), np.argsort(new)
+    renamed.remember(log(str))
+    renamed.histories = [np.array(new)[history] for history in model.histories]
+    state = model.state()
+    for name in state.keys() & ITEM_ROWS.keys():
+        first = ITEM_ROWS[name]
+        state[name] = np.concatenate([state[name][:first], state[name][first:][old]])
+    renamed.load_state(state)
+
+    users = np.arange(U)
+    before = model.score(users)
+    assert close(renamed.score(users)[:, new], before)
+    asked, histories = [user(u) for u in users], [[2, 9], [], [0, 1, 2, 3, 4, 5, 6, 7]]
+    of_histories = model.score_histories([np.array(h, dtype=int) for h in histories])
+    after = [[item(new[i]) for i in h] for h in histories]
+    for scores, plain, found in (
+        (before, model.recommend(asked, 5), renamed.recommend(asked, 5)),
+        (
+            of_histories,
+            model.recommend_histories([[item(i) for i in h] for h in histories], 5),
+            renamed.recommend_histories(after, 5),
+        ),
+    ):
+        finite = np.isfinite(plain.scores)
+        assert close(found.scores[finite], plain.scores[finite])
+        assert np.array_equal(finite, np.isfinite(found.scores))
+        for row, items in enumerate(found.items):  # ties may come in another order: the scores decide
+            names = [i for i in items if i is not None]
+            assert len(set(names)) == len(names)
+            indices = [int(old[model.item_index[i]]) for i in names]
+            assert close(scores[row, indices], found.scores[row][finite[row]])
 
 
 # Fitting

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import normal, seeds
+from sheet import holds
+from strategies import frozen, normal, seeds
 
 from minirec.data.interactions import Interactions
 from minirec.evaluation import evaluate
 from minirec.models import MatrixFactorization
 from minirec.models import matrix_factorization as mf
-from minirec.models.matrix_factorization import l2_gradients, l2_penalty, sgd_factorization_step
+from minirec.models.matrix_factorization import sgd_factorization_step
 
 U, I, D = 7, 11, 3
 
@@ -71,6 +72,15 @@ def test_one_rating_one_step_by_hand() -> None:
     assert (b_user[0], b_item[1]) == (4.0, 4.0)
 
 
+@given(normal(U, D), normal(I, D), seeds, st.floats(-5, 5), st.sampled_from([0.005, 0.1]))
+def test_the_sheet_holds_for_the_step(P: Any, Q: Any, seed: int, rating: float, lr: float) -> None:
+    p, rng = tables(seed), np.random.default_rng(seed)
+    u, i = int(rng.integers(U)), int(rng.integers(I))
+    # The error may be near 0 by chance: it is small beside the terms that it adds up.
+    size = 10.0 + (np.abs(P[u]) * np.abs(Q[i])).sum()
+    holds("sgd_factorization_step", P, Q, p["b_user"], p["b_item"], 3.5, u, i, rating, lr, 0.2, scale=size)
+
+
 def test_batches_of_one_are_the_steps_per_rating() -> None:
     train = ratings()
     settings = {"dim": D, "epochs": 3, "lr": 0.05, "reg": 0.3, "dtype": "float64"}
@@ -111,34 +121,14 @@ def test_the_gradients_of_all_tables(row: Any) -> None:
     assert report.error <= 1e-8
 
 
-@given(seeds)
-def test_the_losses_equal_loops(seed: int) -> None:
+@given(
+    st.sampled_from(["squared", "bce", "bpr"]), normal(U, D), normal(I, D), seeds, st.sampled_from([0.0, 0.3])
+)
+def test_the_sheet_holds_for_the_losses(loss: str, P: Any, Q: Any, seed: int, reg: float) -> None:
     p, rng = tables(seed), np.random.default_rng(seed)
-    users, items, negatives = (rng.integers(0, n, 5) for n in (U, I, I))
-    targets = rng.standard_normal(5)
-
-    def s(u: int, i: int, mu: float) -> float:
-        return mu + p["b_user"][u] + p["b_item"][i] + sum(p["P"][u, d] * p["Q"][i, d] for d in range(D))
-
-    def penalty(u: int, i: int) -> float:
-        return sum(p["P"][u] ** 2) + sum(p["Q"][i] ** 2) + p["b_user"][u] ** 2 + p["b_item"][i] ** 2
-
-    def log_sigma(x: float) -> float:
-        return -math.log1p(math.exp(-x))
-
-    rows = list(zip(users, items, negatives, targets, strict=True))
-    positive = [s(u, i, 0.0) for u, i, _, _ in rows]
-    negative = [s(u, j, 0.0) for u, _, j, _ in rows]
-    pairs = np.mean([penalty(u, i) + penalty(u, j) for u, i, j, _ in rows]) / 2
-    expected = {
-        "squared": np.mean([(s(u, i, 3.5) - r) ** 2 + 0.3 * penalty(u, i) for u, i, _, r in rows]),
-        "bce": -np.mean([log_sigma(x) for x in positive] + [log_sigma(-x) for x in negative]) + 0.3 * pairs,
-        "bpr": -np.mean([log_sigma(x - y) for x, y in zip(positive, negative, strict=True)]) + 0.3 * pairs,
-    }
-    for loss, value in expected.items():
-        model = model_with(p, loss, reg=0.3)
-        found, _ = model.loss_and_grads((users, items, targets if loss == "squared" else negatives), 1.0)
-        assert found == pytest.approx(value, rel=1e-12)
+    users, items, negatives = (frozen(rng.integers(0, n, 5)) for n in (U, I, I))
+    third, mu = (frozen(rng.standard_normal(5)), 3.5) if loss == "squared" else (negatives, 0.0)
+    holds("factorization_loss", loss, P, Q, p["b_user"], p["b_item"], mu, users, items, third, reg)
 
 
 @pytest.mark.parametrize("loss", ["squared", "bce", "bpr"])
@@ -165,16 +155,23 @@ def test_shards_of_a_batch_add_up_l2_included() -> None:
         np.testing.assert_allclose(sum(g[name] for *_, g in parts), grads[name], rtol=0, atol=1e-13)
 
 
-def test_l2_counts_a_row_as_often_as_it_occurs() -> None:
-    p, users, items = tables(1), np.array([2, 2, 0]), np.array([4, 1, 4])
-    once = p["P"] ** 2, p["Q"] ** 2
-    expected = 2 * once[0][2].sum() + once[0][0].sum() + 2 * once[1][4].sum() + once[1][1].sum()
-    expected += sum(p["b_user"][users] ** 2) + sum(p["b_item"][items] ** 2)
-    assert l2_penalty(p, users, items, 0.3) == pytest.approx(0.1 * expected, rel=1e-13)
-    grads = l2_gradients(p, users, items, 0.3)
-    np.testing.assert_allclose(grads["P"][2], 2 * 2 * 0.1 * p["P"][2], rtol=1e-14)
-    assert not grads["P"][1].any()
-    assert not grads["b_item"][0]
+@given(normal(U, D), normal(I, D), seeds, st.integers(1, 13), st.floats(0, 10, width=16))
+def test_the_sheet_holds_for_l2(P: Any, Q: Any, seed: int, n: int, reg: float) -> None:
+    p, rng = tables(seed), np.random.default_rng(seed)
+    pairs = frozen(rng.integers(0, U, n)), frozen(rng.integers(0, I, n))
+    holds("l2_penalty", P, Q, p["b_user"], p["b_item"], *pairs, reg)
+    holds("l2_gradients", P, Q, p["b_user"], p["b_item"], *pairs, reg)
+
+
+def test_under_bpr_l2_counts_the_user_of_a_triple_once_and_each_item_half() -> None:
+    """Two pairs, so twice the user's vector and once each item's, and the mean over both pairs."""
+    p, one = tables(1), np.array([2])
+    batch = one, np.array([4]), np.array([7])
+    with_l2, _ = model_with(p, "bpr", reg=0.3).loss_and_grads(batch, 1.0)
+    without, _ = model_with(p, "bpr", reg=0.0).loss_and_grads(batch, 1.0)
+    user = (p["P"][2] ** 2).sum() + p["b_user"][2] ** 2
+    items = (p["Q"][[4, 7]] ** 2).sum() + (p["b_item"][[4, 7]] ** 2).sum()
+    assert with_l2 - without == pytest.approx(0.3 * user + 0.15 * items, rel=1e-13)
 
 
 @given(normal(U, D), normal(I, D), seeds)

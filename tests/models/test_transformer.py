@@ -18,8 +18,7 @@ from minirec.data import sampling
 from minirec.data.interactions import Interactions
 from minirec.data.sequences import Prefixes, pad_histories
 from minirec.models import TransformerRecommender, transformer
-from minirec.models.candidate_loss import candidate_loss_backward, candidate_loss_forward
-from minirec.verify import check_gradient
+from minirec.models.candidate_loss import candidate_loss_forward
 
 LOSSES = ("softmax", "bce", "bpr", "squared")
 SOURCES = ("history", "user")
@@ -52,47 +51,6 @@ def test_the_gradient_of_every_parameter_of_the_whole_network(row: Any) -> None:
     report = row.gradient()
     assert report.ok, str(report)
     assert report.error <= 1e-8
-
-
-@pytest.mark.parametrize(("loss", "source"), list(itertools.product(LOSSES, SOURCES)))
-def test_loss_and_grads_is_what_was_checked(loss: str, source: str) -> None:
-    model = table.recommender(loss, source, "pointwise")
-    batch: tuple[np.ndarray, ...] = (table.source_ids(source), table.CANDIDATES)
-    if loss == "squared":
-        batch += (table.RATINGS,)
-    value, grads = model.loss_and_grads(batch, 0.25, None)
-    checked = table.NetworkWithLoss(model.network, loss)
-    expected, cache = checked.forward(*batch[:2])
-    _, named = checked.backward(0.25, cache)
-    assert value == expected
-    assert list(grads) == list(model.network.params())
-    assert all(np.array_equal(grads[name], named[f"network.{name}"]) for name in grads)
-
-
-@pytest.mark.parametrize("loss", LOSSES)
-def test_the_candidate_losses_equal_loops(loss: str) -> None:
-    rng = np.random.default_rng(0)
-    scores, ratings = rng.standard_normal((3, 5)), rng.standard_normal(3)
-
-    def log_sigma(x: float) -> float:
-        return -math.log1p(math.exp(-x))
-
-    taken, other = scores[:, 0], scores[:, 1:]
-    expected = {
-        "softmax": np.mean([math.log(sum(np.exp(row))) - row[0] for row in scores]),
-        "bce": -np.mean([*map(log_sigma, taken), *map(log_sigma, -other.ravel())]),
-        "bpr": -np.mean([log_sigma(row[0] - row[c]) for row in scores for c in range(1, 5)]),
-        "squared": np.mean((scores[:, 0] - ratings) ** 2),
-    }[loss]
-    args = (ratings,) if loss == "squared" else ()
-    assert candidate_loss_forward(loss, scores, *args)[0] == pytest.approx(expected, rel=1e-13)
-    report = check_gradient(
-        lambda s: candidate_loss_forward(loss, s, *args), candidate_loss_backward, scores, names=["scores"]
-    )
-    assert report.ok, str(report)
-    single, cache = candidate_loss_forward(loss, *(a.astype(np.float32) for a in (scores, *args)))
-    assert single.dtype == np.float32
-    assert candidate_loss_backward(1.0, cache).dtype == np.float32
 
 
 def test_the_tied_table_gets_the_gradient_of_both_uses(monkeypatch: pytest.MonkeyPatch) -> None:

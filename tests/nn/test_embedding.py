@@ -1,29 +1,29 @@
-"""Embedding: one-hot products forward and back, the padding row, and ids that are none."""
+"""Embedding: its entry in the formula sheet, the padding row under an optimizer, and ids that are none."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from strategies import normal, seeds
+from sheet import holds
+from strategies import seeds
 
 from minirec import nn, optim
+from minirec.verify.formula import Built
 
 ROWS, WIDTH = 7, 5
 ids_of_all_rows = hnp.arrays(np.int64, (2, 3), elements=st.integers(0, ROWS - 1))
 
 
-@given(seeds, ids_of_all_rows, normal(2, 3, WIDTH))
-def test_equals_the_product_with_one_hot_rows(seed: int, ids: np.ndarray, dy: np.ndarray) -> None:
-    table = nn.Embedding(np.random.default_rng(seed), ROWS, WIDTH)
-    onehot = (ids[..., None] == np.arange(ROWS)).astype(float)  # (2, 3, ROWS)
-    y, cache = table.forward(ids)
-    assert np.array_equal(y, onehot @ table.E)
-    dids, grads = table.backward(dy, cache)
-    assert dids is None
-    expected = np.einsum("abr,abd->rd", onehot, dy)
-    np.testing.assert_allclose(grads["E"], expected, rtol=0, atol=1e-13, equal_nan=False)
-    assert not grads["E"][np.setdiff1d(np.arange(ROWS), ids)].any()
+@given(seeds, ids_of_all_rows, st.booleans())
+def test_holds_what_the_sheet_says(seed: int, ids: np.ndarray, padding: bool) -> None:
+    holds("Embedding", Built({"rows": ROWS, "width": WIDTH, "padding": padding}, (ids,)), seed=seed)
+
+
+def test_ids_have_no_gradient() -> None:
+    table = nn.Embedding(np.random.default_rng(0), ROWS, WIDTH)
+    y, cache = table.forward(np.array([3, 3]))
+    assert table.backward(y, cache)[0] is None
 
 
 @pytest.mark.parametrize(

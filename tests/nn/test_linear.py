@@ -1,30 +1,27 @@
-"""Linear: its parameters, where they start, and the function that it calls."""
+"""Linear: its entry in the formula sheet, its parameters, and where they start."""
 
 import math
 
 import numpy as np
 import pytest
 from hypothesis import given
-from strategies import normal, seeds
+from hypothesis import strategies as st
+from sheet import holds
+from strategies import degenerate, normal, seeds
 
 from minirec import nn
 from minirec.nn.linear import glorot_uniform
+from minirec.verify.formula import Built
 
 
-@given(seeds, normal(2, 3, 5), normal(7))
-def test_equals_the_sum_of_products(seed: int, x: np.ndarray, b: np.ndarray) -> None:
-    layer = nn.Linear(np.random.default_rng(seed), 5, 7)
-    layer.b += b
-    expected = np.empty((2, 3, 7))
-    for place in np.ndindex(2, 3, 7):
-        expected[place] = sum(x[place[:2]][i] * layer.W[i, place[2]] for i in range(5)) + b[place[2]]
-    np.testing.assert_allclose(layer.forward(x)[0], expected, rtol=0, atol=1e-13, equal_nan=False)
+@given(seeds, st.one_of(normal(2, 3, 5), degenerate(2, 3, 5), normal(5)))
+def test_holds_what_the_sheet_says(seed: int, x: np.ndarray) -> None:
+    holds("Linear", Built({"d_in": 5, "d_out": 7}, (x,)), seed=seed)
 
 
 def test_parameters() -> None:
     layer = nn.Linear(np.random.default_rng(0), 5, 7)
     assert {name: array.shape for name, array in layer.params().items()} == {"W": (5, 7), "b": (7,)}
-    assert layer.parameter_count() == 5 * 7 + 7
     assert not layer.b.any()
 
 

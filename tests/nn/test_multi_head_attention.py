@@ -1,200 +1,88 @@
-"""Multi-head attention against a loop of single attentions; what heads, masks and keys may and may not do."""
+"""Multi-head attention: its entry in the formula sheet for drawn masks, the scale, and what it refuses."""
 
 import numpy as np
 import pytest
-import reference_network as reference
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import masks, normal, seeds
+from sheet import holds
+from strategies import degenerate, masks, normal, seeds
 
-from minirec import functional as F
 from minirec import nn
+from minirec.verify.formula import Built
+from minirec.verify.formulas import SHEET
 
-B, TQ, TK, H, K = 2, 5, 7, 3, 4
-D = H * K  # 12; no axis of the other arrays has this length
-TIGHT = {"rtol": 0, "atol": 1e-12, "equal_nan": False}  # values of size 10, sums of at most 12 terms
-
-
-def module(seed: int = 0, heads: int = H) -> nn.MultiHeadAttention:
-    return reference.random_parameters(nn.MultiHeadAttention(np.random.default_rng(seed), D, heads), seed)
+B, TQ, TK, H, K = 2, 3, 5, 4, 2
+D = H * K  # 8; no axis of the other arrays has this length
+NONE, ALL, KEYS, QUERIES = range(4)
 
 
-def draw(*shape: int, seed: int = 1) -> np.ndarray:
-    return np.random.default_rng([seed, *shape]).standard_normal(shape)
+def inputs(*shape: int) -> st.SearchStrategy[np.ndarray]:
+    return st.one_of(normal(*shape), degenerate(*shape, bound=3.0))
 
 
-@given(seeds, normal(B, TQ, D), normal(B, TK, D), normal(B, TK, D), masks(B, H, TQ, TK))
-def test_equals_a_loop_of_single_attentions(
-    seed: int, query: np.ndarray, key: np.ndarray, value: np.ndarray, mask: np.ndarray
+@given(
+    seeds,
+    inputs(B, TQ, D),
+    inputs(B, TK, D),
+    inputs(B, TK, D),
+    masks(B, H, TQ, TK),
+    st.sampled_from(range(4)),
+)
+def test_holds_what_the_sheet_says(
+    seed: int, query: np.ndarray, key: np.ndarray, value: np.ndarray, mask: np.ndarray, kind: int
 ) -> None:
-    attention = module(seed)
-    for seen in (None, mask, mask[:, :1, :1], mask[0, 0]):
-        expected = reference.multi_head(attention.params(), H, query, key, value, seen)
-        y, _ = attention.forward(query, key, value, seen)
-        np.testing.assert_allclose(y, expected, **TIGHT)
+    mask = {NONE: None, ALL: mask, KEYS: mask[:, :1, :1], QUERIES: mask[0, 0]}[kind]
+    given_mask = () if mask is None else (mask,)
+    holds("MultiHeadAttention", Built({"width": D, "heads": H}, (query, key, value, *given_mask)), seed=seed)
 
 
-def test_the_loop_would_notice_the_wrong_scale() -> None:
-    x = draw(B, TQ, D)
-    attention = module()
-    p = dict(attention.params())
+@given(seeds, inputs(B, TQ, 5), inputs(B, TK, 5), masks(B, 1, 1, TK))
+def test_one_head(seed: int, query: np.ndarray, key: np.ndarray, mask: np.ndarray) -> None:
+    holds("MultiHeadAttention", Built({"width": 5, "heads": 1}, (query, key, key, mask)), seed=seed)
+
+
+@given(seeds, normal(B, TQ, D), normal(B, 1, D))
+def test_one_key(seed: int, query: np.ndarray, key: np.ndarray) -> None:
+    holds("MultiHeadAttention", Built({"width": D, "heads": H}, (query, key, key)), seed=seed)
+
+
+def test_the_definition_would_notice_the_wrong_scale() -> None:
+    x = np.random.default_rng(1).standard_normal((B, TQ, D))
+    place = SHEET["MultiHeadAttention"].at(Built({"width": D, "heads": H}, (x, x, x)))
+    p = dict(place.module.params())
     p["W_q"], p["b_q"] = p["W_q"] / np.sqrt(H), p["b_q"] / np.sqrt(H)  # as if divided by √D and not √K
-    gap = np.abs(reference.multi_head(p, H, x, x, x, None) - attention.forward(x, x, x)[0]).max()
-    assert gap > 1e-2
+    wrong = SHEET["MultiHeadAttention"].definition(p, x, x, x, width=D, heads=H)
+    assert np.abs(wrong - place(*place.args)).max() > 1e-2
 
 
-def test_one_head_without_projections_is_attention() -> None:
-    attention = nn.MultiHeadAttention(np.random.default_rng(0), D, 1)
-    eye = {name: np.eye(D) for name in ("W_q", "W_k", "W_v", "W_o")}
-    attention = attention.with_params(attention.params() | eye)
-    query, key, value = draw(B, TQ, D), draw(B, TK, D, seed=2), draw(B, TK, D, seed=3)
-    y, _ = attention.forward(query, key, value)
-    np.testing.assert_allclose(y, F.attention_forward(query, key, value)[0], **TIGHT)
+@given(st.sampled_from([1, 2, 4]), normal(B, TQ, 4), st.booleans())
+def test_split_and_merge(heads: int, x: np.ndarray, batch: bool) -> None:
+    x = x if batch else x[0]
+    holds("split_heads", x, heads)
+    holds("merge_heads", nn.split_heads(x, heads))
 
 
-@given(st.permutations(range(H)))
-def test_heads_have_no_order(order: list[int]) -> None:
-    attention = module()
-    columns = np.concatenate([np.arange(h * K, (h + 1) * K) for h in order])
-    p = attention.params()
-    moved = {name: p[name][..., columns] for name in ("W_q", "b_q", "W_k", "b_k", "W_v", "b_v")}
-    other = attention.with_params(p | moved | {"W_o": p["W_o"][columns]})
-    x, key = draw(B, TQ, D), draw(B, TK, D)
-    np.testing.assert_allclose(other.forward(x, key, key)[0], attention.forward(x, key, key)[0], **TIGHT)
-
-
-@pytest.mark.parametrize("head", range(H))
-def test_a_head_that_is_not_read_has_no_effect_and_no_gradient(head: int) -> None:
-    attention = module()
-    own = slice(head * K, (head + 1) * K)
-    attention.W_o[own] = 0.0
-    x = draw(B, TQ, D)
-    y, cache = attention.forward(x, x, x)
-    _, grads = attention.backward(draw(B, TQ, D, seed=4), cache)
-    assert not grads["W_v"][:, own].any()
-    assert not grads["b_v"][own].any()
-    assert not grads["W_q"][:, own].any()
-    assert grads["W_o"][own].all()  # it may come back to life
-    for name in ("W_q", "W_k", "W_v"):
-        getattr(attention, name)[:, own] += draw(D, K, seed=5)
-    assert np.array_equal(attention.forward(x, x, x)[0], y)
-
-
-def test_keys_have_no_order_and_queries_do_not_meet() -> None:
-    attention = module()
-    query, key, value = draw(B, TQ, D), draw(B, TK, D, seed=2), draw(B, TK, D, seed=3)
-    y, _ = attention.forward(query, key, value)
-    order = np.random.default_rng(0).permutation(TK)
-    np.testing.assert_allclose(attention.forward(query, key[:, order], value[:, order])[0], y, **TIGHT)
-    turned = attention.forward(query[:, ::-1], key, value)[0]
-    np.testing.assert_allclose(turned, y[:, ::-1], **TIGHT)
-
-
-def test_a_masked_key_has_no_influence_and_no_gradient() -> None:
-    attention = module()
-    query, key, value, dy = draw(B, TQ, D), draw(B, TK, D), draw(B, TK, D, seed=3), draw(B, TQ, D, seed=4)
-    mask = np.ones((B, 1, 1, TK), dtype=bool)
-    mask[0, ..., 2] = mask[1, ..., :4] = False
-    hidden = ~mask[:, 0, 0]  # (B, TK)
-    y, cache = attention.forward(query, key, value, mask)
-    (dquery, dkey, dvalue), grads = attention.backward(dy, cache)
-    assert not dkey[hidden].any()
-    assert not dvalue[hidden].any()
-    assert dkey[~hidden].all()
-    assert dvalue[~hidden].all()
-    other_key, other_value = key.copy(), value.copy()
-    other_key[hidden], other_value[hidden] = 1e6, -1e3
-    other_y, cache = attention.forward(query, other_key, other_value, mask)
-    (other_dquery, other_dkey, other_dvalue), other_grads = attention.backward(dy, cache)
-    assert np.array_equal(other_y, y)
-    assert np.array_equal(other_dquery, dquery)
-    assert np.array_equal(other_dkey, dkey)
-    assert np.array_equal(other_dvalue, dvalue)
-    # The key's own value meets its zero gradient in W_k and W_v: 1e6 times 0 is 0.
-    assert all(np.array_equal(other_grads[name], grads[name]) for name in grads)
-    # Masking is the same as removing.
-    removed, _ = attention.forward(query[1:], key[1:, 4:], value[1:, 4:])
-    np.testing.assert_allclose(removed, y[1:], **TIGHT)
-
-
-def test_nan_at_a_key_that_no_query_sees_does_not_reach_the_output() -> None:
-    attention = module()
-    query, key, value = draw(B, TQ, D), draw(B, TK, D), draw(B, TK, D, seed=3)
-    mask = np.arange(TK) != 3
-    y, _ = attention.forward(query, key, value, mask)
-    key[:, 3] = value[:, 3] = np.nan
-    assert np.array_equal(attention.forward(query, key, value, mask)[0], y)
-
-
-def test_a_query_that_sees_nothing_gives_the_bias_and_gets_no_gradient() -> None:
-    attention = module()
-    query, key = draw(B, TQ, D), draw(B, TK, D)
-    mask = np.ones((B, 1, TQ, TK), dtype=bool)
-    mask[1, :, 2] = False
-    y, cache = attention.forward(query, key, key, mask)
-    assert np.array_equal(y[1, 2], attention.b_o)
-    (dquery, _, _), _ = attention.backward(draw(B, TQ, D, seed=4), cache)
-    assert not dquery[1, 2].any()
-    assert dquery[1, 1].all()
-
-
-def test_the_key_bias_never_gets_gradient() -> None:
-    attention = module()
-    x, key = draw(B, TQ, D), draw(B, TK, D)
-    y, cache = attention.forward(x, key, key)
-    _, grads = attention.backward(draw(B, TQ, D, seed=4), cache)
-    assert np.abs(grads["b_k"]).max() <= 1e-13 * np.abs(grads["b_q"]).max()
-    attention.b_k += 5.0
-    np.testing.assert_allclose(attention.forward(x, key, key)[0], y, **TIGHT)
-
-
-def test_over_a_single_key_attention_is_constant() -> None:
-    attention = module()
-    query, key = draw(B, TQ, D), draw(B, 1, D)
-    y, cache = attention.forward(query, key, key)
-    assert np.array_equal(cache.attention.p, np.ones((B, H, TQ, 1)))
-    assert np.array_equal(y, np.broadcast_to(y[:, :1], y.shape))
-    (dquery, _, dvalue), grads = attention.backward(draw(B, TQ, D, seed=4), cache)
-    assert not dquery.any()
-    assert dvalue.all()
-    for name in ("W_q", "b_q", "W_k", "b_k"):
-        assert not grads[name].any(), name
-    for name in ("W_v", "b_v", "W_o", "b_o"):
-        assert grads[name].all(), name
-
-
-def test_any_leading_axes() -> None:
-    attention = module()
-    x = draw(2, 3, TQ, D)
-    y, cache = attention.forward(x, x, x)
-    assert cache.attention.p.shape == (2, 3, H, TQ, TQ)
-    np.testing.assert_allclose(attention.forward(x[1, 2], x[1, 2], x[1, 2])[0], y[1, 2], **TIGHT)
-
-
-def test_split_and_merge() -> None:
-    x = draw(B, TQ, D)
-    heads = nn.split_heads(x, H)
-    assert heads.shape == (B, H, TQ, K)
-    for h in range(H):
-        assert np.array_equal(heads[:, h], x[..., h * K : (h + 1) * K])
-    assert np.array_equal(nn.merge_heads(heads), x)
+def test_four_columns_in_two_heads() -> None:
+    x = np.array([[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]])
+    assert nn.split_heads(x, 2).tolist() == [[[1.0, 2.0], [5.0, 6.0]], [[3.0, 4.0], [7.0, 8.0]]]
 
 
 def test_a_width_that_heads_do_not_divide() -> None:
     with pytest.raises(ValueError, match="width 10 is not divisible by 3 heads"):
         nn.MultiHeadAttention(np.random.default_rng(0), 10, 3)
+    with pytest.raises(ValueError, match="width 10 is not divisible by 0 heads"):
+        nn.MultiHeadAttention(np.random.default_rng(0), 10, 0)
     with pytest.raises(ValueError, match="width 10 is not divisible by 3 heads"):
-        nn.split_heads(draw(TQ, 10), 3)
+        nn.split_heads(np.zeros((TQ, 10)), 3)
 
 
 def test_a_mask_of_numbers_is_refused() -> None:
-    x = draw(B, TQ, D)
+    x = np.zeros((B, TQ, D))
     with pytest.raises(TypeError, match="mask must be boolean"):
-        module().forward(x, x, x, np.zeros((TQ, TQ)))
+        nn.MultiHeadAttention(np.random.default_rng(0), D, H).forward(x, x, x, np.zeros((TQ, TQ)))
 
 
 def test_parameters() -> None:
     attention = nn.MultiHeadAttention(np.random.default_rng(0), D, H)
     assert list(attention.params()) == ["W_q", "b_q", "W_k", "b_k", "W_v", "b_v", "W_o", "b_o"]
-    assert attention.parameter_count() == 4 * (D * D + D)
     assert not any(attention.params()[name].any() for name in ("b_q", "b_k", "b_v", "b_o"))

@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
-import reference_network as reference
 from hypothesis import given
+from hypothesis import strategies as st
+from sheet import holds
 from strategies import normal
 
 from minirec import nn
 from minirec.nn.residual import check_norm, residual_backward, residual_forward
+from minirec.verify.formulas import SHEET
 
 T, D = 3, 5
 TIGHT = {"rtol": 0, "atol": 1e-11, "equal_nan": False}
@@ -21,13 +23,11 @@ def f_backward(dy: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, str]:
     return 3 * z**2 * dy, "more"
 
 
-@pytest.mark.parametrize("norm", ["pre", "post"])
-@given(normal(T, D), normal(D), normal(D))
-def test_equals_the_formula(norm: str, x: np.ndarray, gamma: np.ndarray, beta: np.ndarray) -> None:
-    p = {"gamma": gamma, "beta": beta}
-    y, _ = residual_forward(x, f, nn.LayerNorm(D).with_params(p), norm, 0.0, None)
-    expected = x + reference.layer_norm(p, x) ** 3 if norm == "pre" else reference.layer_norm(p, x + x**3)
-    np.testing.assert_allclose(y, expected, **TIGHT)
+@given(normal(T, D), normal(D, D), normal(D), normal(D), st.sampled_from(["pre", "post"]))
+def test_holds_what_the_sheet_says(
+    x: np.ndarray, W: np.ndarray, gamma: np.ndarray, beta: np.ndarray, norm: str
+) -> None:
+    holds("residual", x, W, gamma, beta, norm)
 
 
 def test_dropout_acts_on_what_is_added_and_not_on_x() -> None:
@@ -35,7 +35,7 @@ def test_dropout_acts_on_what_is_added_and_not_on_x() -> None:
     y, _ = residual_forward(x, f, nn.LayerNorm(D), "pre", 0.4, np.random.default_rng(1))
     added = y - x
     assert 0.3 < (added == 0).mean() < 0.5  # 505 draws at .4: the share strays by .02
-    whole = reference.layer_norm(nn.LayerNorm(D).params(), x) ** 3 / 0.6
+    whole = SHEET["layer_norm"].definition(x, np.ones(D), np.zeros(D)) ** 3 / 0.6
     np.testing.assert_allclose(added[added != 0], whole[added != 0], **TIGHT)
 
 

@@ -160,8 +160,79 @@ def test_the_complex_jacobian_is_refused_where_it_would_be_wrong() -> None:
     assert "complex step" in str(report)
 
 
-def test_a_kink_within_the_step_is_named() -> None:
-    report = check("relu", np.array([1.0, 1e-5]))
+def power(x: Any) -> Any:
+    return x * np.abs(x)  # legal for no complex x: |x| takes the imaginary part away
+
+
+def one_legal_argument(x: Any, w: Any) -> Any:
+    return x * x + np.linalg.norm(w)
+
+
+def casts_silently(x: Any) -> Any:
+    y = np.zeros(x.shape)
+    y[...] = x.real**2
+    return y
+
+
+# (f, its derivatives for upstream dy, arguments, what the adjoint row says)
+X = np.array([0.7, -1.2, 2.5])
+ILLEGAL: dict[str, tuple[Any, Any, tuple[np.ndarray, ...], str]] = {
+    "abs": (power, lambda dy, x: 2 * np.abs(x) * dy, (X,), "complex step and differences differ by"),
+    "var": (np.var, lambda dy, x: dy * 2 * (x - x.mean()) / 3, (X,), "drops the imaginary part"),
+    "norm": (np.linalg.norm, lambda dy, x: dy * x / np.linalg.norm(x), (X,),
+             "drops the imaginary part"),
+    "conj": (lambda x: x * x.conj(), lambda dy, x: 2 * x * dy, (X,), "differ by"),
+    "conj of a part": (lambda x: x[1:].conj() * x[0], lambda dy, x: np.array([x[1:] @ dy, *(dy * x[0])]),
+                       (X,), "differ by"),
+    "where on the wrong part": (lambda x: np.where(x.imag == 0, x, 2 * x), lambda dy, x: dy,
+                                (X,), "another value"),
+    "cast": (casts_silently, lambda dy, x: 2 * x * dy, (X,), "drops the imaginary part"),
+    "one argument": (one_legal_argument, lambda dy, x, w: (2 * x * dy, dy.sum() * w / np.linalg.norm(w)),
+                     (X, normal(5)), "differ by"),
+    "float()": (lambda x: np.array([float(v) ** 2 for v in x]), lambda dy, x: 2 * x * dy, (X,),
+                "does not take complex input (ComplexWarning"),
+    "an order": (lambda x: np.sort(x) if x.dtype == float else np.sort(x.conj()),
+                 lambda dy, x: dy[np.argsort(np.argsort(x))], (X,), "differ by"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ILLEGAL)
+def test_a_complex_step_that_is_not_legal_is_not_used(name: str) -> None:
+    f, derivative, args, words = ILLEGAL[name]
+
+    def forward(*args: Any) -> tuple[Any, Any]:
+        return f(*args), args
+
+    report = check_gradient(forward, lambda dy, args: derivative(dy, *args), *args)
+    assert report.ok, str(report)
+    adjoint = next(row for row in report.checks if row.name == "adjoint")
+    assert adjoint.detail.startswith("by differences: ")
+    assert words in adjoint.detail
+    refused = check_gradient(forward, lambda dy, args: derivative(dy, *args), *args, method="complex")
+    assert "full Jacobian" in [row.name for row in refused.failures]
+
+
+# Comparisons of complex numbers go by the real part first, so these are legal away from ties.
+@pytest.mark.parametrize(
+    ("f", "derivative"),
+    [
+        (lambda x: np.maximum(x, 1.0), lambda dy, x: dy * (x > 1)),
+        (lambda x: np.where(x.real > 1, x * x, x), lambda dy, x: dy * np.where(x > 1, 2 * x, 1)),
+        (lambda x: x.max(keepdims=True), lambda dy, x: dy * (x == x.max())),
+    ],
+)
+def test_a_complex_step_that_is_legal_is_used(f: Any, derivative: Any) -> None:
+    report = check_gradient(lambda x: (f(x), x), derivative, X)
+    assert report.ok, str(report)
+    adjoint = next(row for row in report.checks if row.name == "adjoint")
+    assert adjoint.detail == "by complex step"
+
+
+def test_a_sharp_bend_is_named() -> None:
+    def forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.sin(1e6 * x.real), x
+
+    report = check_gradient(forward, lambda dy, x: dy * 1e6 * np.cos(1e6 * x), X)
     assert not report.ok
     assert "a kink, or a sharp bend?" in str(report)
 

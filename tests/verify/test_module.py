@@ -209,3 +209,64 @@ def test_a_loss_on_top_is_a_module_like_any_other() -> None:
 
     report = check_module(WithLoss(), normal(5, 3), np.array([0, 2, 2, 1, 0]))
     assert report.ok, str(report)
+
+
+class Two(Module):
+    """Two layers with one W: an array in two children is named once, by the first of them."""
+
+    def __init__(self, tied: bool = True) -> None:
+        self.first = nn.Linear(np.random.default_rng(0), 3, 3)
+        self.second = nn.Linear(np.random.default_rng(1), 3, 3)
+        self.second.W = self.first.W if tied else self.second.W
+
+    def forward(self, x: Array) -> tuple[Array, Any]:  # type: ignore[override]
+        a, of_first = self.first.forward(x)
+        y, of_second = self.second.forward(np.tanh(a))
+        return y, (a, of_first, of_second)
+
+    def grads(self, dy: Array, cache: Any) -> tuple[Any, Grads, Grads]:
+        a, of_first, of_second = cache
+        da, second = self.second.backward(dy, of_second)
+        dx, first = self.first.backward(da * (1 - np.tanh(a) ** 2), of_first)
+        return dx, first, second
+
+    def backward(self, dy: Array, cache: Any) -> tuple[Any, Grads]:
+        dx, first, second = self.grads(dy, cache)
+        return dx, {
+            "first.W": first["W"] + second["W"], "first.b": first["b"], "second.b": second["b"]
+        }  # fmt: skip
+
+
+class TwoWithOneUse(Two):
+    def backward(self, dy: Array, cache: Any) -> tuple[Any, Grads]:
+        _, first, _ = self.grads(dy, cache)
+        return *super().backward(dy, cache)[:1], super().backward(dy, cache)[1] | {"first.W": first["W"]}
+
+
+@pytest.mark.parametrize("jacobian", [True, False])
+def test_an_array_in_two_children_is_one_parameter_with_the_gradient_of_both_uses(jacobian: bool) -> None:
+    assert list(Two().params()) == ["first.W", "first.b", "second.b"]
+    report = check_module(moved(Two()), normal(5, 3), jacobian=jacobian)
+    assert report.ok, str(report)
+    wrong = check_module(moved(TwoWithOneUse()), normal(5, 3), jacobian=jacobian)
+    assert not wrong.ok
+    assert wrong.worst is not None
+    assert wrong.worst.argument == "first.W"
+
+
+def test_a_block_at_full_width() -> None:
+    block = moved(nn.EncoderBlock(np.random.default_rng(0), 64, 8, 256))
+    report = check_module(block, normal(2, 11, 64), zero=["*.b_k"], jacobian=False, directions=1)
+    assert report.ok, str(report)
+    assert report.error <= 1e-12
+
+    class Off(nn.EncoderBlock):  # type: ignore[misc]
+        def backward(self, dy: Array, cache: Any) -> tuple[Any, Grads]:
+            dx, grads = super().backward(dy, cache)
+            return dx, grads | {"norm2.gamma": grads["norm2.gamma"] * (1 + 1e-7)}
+
+    block.__class__ = Off
+    wrong = check_module(block, normal(2, 11, 64), zero=["*.b_k"], jacobian=False, directions=1)
+    assert "adjoint" in [row.name for row in wrong.failures]
+    assert wrong.worst is not None
+    assert wrong.worst.argument == "norm2.gamma"

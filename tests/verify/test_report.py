@@ -1,6 +1,6 @@
 """How a report reads, and that it cannot be taken for a success by accident."""
 
-from minirec.verify import Check, Report, Worst
+from minirec.verify import Cause, Check, Report, Worst
 
 GOOD = Check("full Jacobian", True, 2e-13, 1e-8, "of 3 outputs by 5 inputs")
 BAD = Check("every argument matters", False, detail="no gradient for b")
@@ -33,3 +33,16 @@ def test_text_of_a_success_and_of_a_direction() -> None:
     text = str(Report("gradient of f", (GOOD,), 2e-13, Worst("x", (), None, 1.0, 1.0, along=True)))
     assert text.startswith("gradient of f: ok, largest relative error 2.0e-13\n")
     assert text.endswith("along a random direction of x: backward 1, reference 1")
+
+
+def test_causes_stand_at_the_end_and_say_how_sure_they_are() -> None:
+    causes = (Cause("sign", "x", "dx has the wrong sign", True), Cause("noise", "x", "dx is noisy", False))
+    lines = str(Report("t", (BAD,), causes=causes)).split("\n")
+    assert lines[-2:] == ["  probably: dx has the wrong sign", "  perhaps: dx is noisy"]
+
+
+def test_numbers_are_printed_with_the_digits_that_show_their_difference() -> None:
+    text = str(Report("t", (BAD,), 1e-12, Worst("x", (0,), (0,), 0.5, 0.5 + 1e-12)))
+    assert text.endswith("backward 0.5, reference 0.500000000001")
+    text = str(Report("t", (BAD,), 0.1, Worst("x", (0,), (0,), 0.5, 0.6)))
+    assert text.endswith("backward 0.5, reference 0.6")

@@ -1,0 +1,55 @@
+"""The formula sheet: every formula of minirec and of the document, one entry each, one file per family.
+
+The definitions are loops over the formula as it is written in the paper; they import nothing of minirec, and
+they are what the tests compare with. `SHEET` holds all entries by name, `FAMILIES` their names by family.
+"""
+
+from collections.abc import Sequence
+
+from minirec.verify.formula import Formula
+from minirec.verify.formulas import (
+    activations,
+    attention,
+    blocks,
+    candidates,
+    document,
+    factorization,
+    factorization_loss,
+    heads,
+    interactions,
+    layers,
+    losses,
+    metrics,
+    models,
+    modules,
+    optimizers,
+    ranking,
+    softmax,
+    stacks,
+    step_size,
+    tables,
+)
+
+FAMILIES: dict[str, Sequence[Formula]] = {
+    "activations": activations.FORMULAS,
+    "layers": layers.FORMULAS,
+    "tables": tables.FORMULAS,
+    "softmax": softmax.FORMULAS,
+    "attention": attention.FORMULAS,
+    "heads": heads.FORMULAS,
+    "modules": modules.FORMULAS,
+    "blocks": blocks.FORMULAS,
+    "stacks": stacks.FORMULAS,
+    "models": models.FORMULAS,
+    "losses": losses.FORMULAS,
+    "interactions": interactions.FORMULAS,
+    "factorization": factorization.FORMULAS,
+    "factorization_loss": factorization_loss.FORMULAS,
+    "candidates": candidates.FORMULAS,
+    "document": document.FORMULAS,
+    "ranking": ranking.FORMULAS,
+    "metrics": metrics.FORMULAS,
+    "optimizers": optimizers.FORMULAS,
+    "step_size": step_size.FORMULAS,
+}
+SHEET: dict[str, Formula] = {formula.name: formula for family in FAMILIES.values() for formula in family}
