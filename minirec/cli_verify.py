@@ -32,7 +32,7 @@ from minirec.verify.module import expand
 from minirec.verify.pair import argument_names, fresh_copy, is_floating
 from minirec.verify.report import Check, Report
 from minirec.verify.specification import suggestion
-from minirec.verify.trace import trace, trace_pair
+from minirec.verify.tracing.trace import trace, trace_pair
 
 OWN = "FILE.py:forward,backward"
 # Of a full Jacobian; beyond it a formula is checked in random directions.

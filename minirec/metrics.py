@@ -52,7 +52,7 @@ def placement(scores: Array, relevant: Sequence[int] | Array) -> Placement:
 def precision(scores: Array, relevant: Sequence[int] | Array, k: int) -> float:
     """Relevant items among the first k, over k."""
     place, k, _ = _prepare(scores, relevant, k)
-    return float(_found(place, k).sum()) / k
+    return min(1.0, float(_found(place, k).sum()) / k)  # rounding can end one unit above 1
 
 
 def recall(scores: Array, relevant: Sequence[int] | Array, k: int) -> float:

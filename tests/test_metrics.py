@@ -129,7 +129,7 @@ def test_large_ties_stay_exact():
         ([1.0, 2.0], [], 1, ValueError, "at least one item"),
         ([1.0, 2.0], [0, 1, 0], 1, ValueError, "item 0 more than once"),
         ([1.0, 2.0], [[0], [1]], 1, ValueError, r"shape \(2, 1\)"),
-        ([1.0, 2.0], [7, 5], 1, IndexError, "item 7: allowed are 0 to 1"),
+        ([1.0, 2.0], [0, 7, 5], 1, IndexError, "item 7: allowed are 0 to 1"),
         ([1.0, 2.0], [2], 1, IndexError, "item 2: allowed are 0 to 1"),
         ([1.0, 2.0], [0, -1], 1, IndexError, "item -1: allowed are 0 to 1"),
         ([1.0, 2.0], [True, False], 1, TypeError, "bool"),
@@ -159,6 +159,7 @@ def test_auc_needs_a_pair():
         ([1.0, -1.0], "at least 0"),
         ([0, 0], "not all 0"),
         ([1, np.nan], "nan"),
+        ([1, np.inf], "inf"),
     ],
 )
 def test_faults_of_gains(gains, words):
@@ -214,6 +215,7 @@ def test_coverage_counts_distinct_items():
     assert metrics.coverage([[0, 1], [1, 2], []], 7) == 3 / 7
     assert metrics.coverage(np.array([[0, 4], [4, 0]]), 5) == 2 / 5
     assert metrics.coverage([], 5) == 0
+    assert metrics.coverage([[0]], 1) == 1
 
 
 def test_novelty_is_the_mean_self_information():
@@ -227,7 +229,7 @@ def test_novelty_is_the_mean_self_information():
     ("call", "error", "words"),
     [
         (lambda: metrics.coverage([[0, 5]], 5), IndexError, "items 0 to 4"),
-        (lambda: metrics.coverage([[0], [-1]], 5), IndexError, r"recommended\[1\]"),
+        (lambda: metrics.coverage([[0], [-1, 2]], 5), IndexError, r"recommended\[1\]"),
         (lambda: metrics.coverage([[0.0]], 5), TypeError, "float64"),
         (lambda: metrics.coverage([[0]], 0), ValueError, "n_items = 0"),
         (lambda: metrics.novelty([[]], [1, 2], 3), ValueError, "at least one recommended"),

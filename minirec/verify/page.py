@@ -93,7 +93,7 @@ def write_page(
         chosen = [known[name] for name in names if name in known]
         if chosen:
             text.append(f"## {family[0].upper()}{family[1:]}")
-            rows = [[f"[{row[0]}](#{row[0].lower()})", *row[1:]] for row in map(cells, chosen)]
+            rows = [[f"[{v.formula.name}](#{_anchor(v)})", *cells(v)[1:]] for v in chosen]
             text.append(_table(COLUMNS, rows))
             text += [part for verdict in chosen for part in _section(verdict, folder)]
     page = folder / "verify.md"
@@ -116,7 +116,7 @@ def write_report(report: Report, folder: Path) -> Path:
 
 def _section(verdict: Verdict, folder: Path) -> Iterator[str]:
     formula = verdict.formula
-    yield f"### {formula.name}"
+    yield f"### {_heading(verdict)}"
     yield f"{formula.meaning} Source: {formula.source}. Code: `{formula.ours}`."
     yield f"```math\n{formula.latex}\n```"
     if not verdict.ok:
@@ -135,7 +135,18 @@ def _section(verdict: Verdict, folder: Path) -> Iterator[str]:
     ]
     yield _table(("property", "largest gap", "allowed", "at"), rows)
     if verdict.reports:
-        yield from _drawn(_typical(verdict), formula.name, folder)
+        yield from _drawn(_typical(verdict), _anchor(verdict), folder)
+
+
+def _heading(verdict: Verdict) -> str:
+    """linear, and for the module of that name Linear (class): two headings and files in lower case, too."""
+    name = verdict.formula.name
+    return f"{name} (class)" if name[0].isupper() else name
+
+
+def _anchor(verdict: Verdict) -> str:
+    """What a link to the heading is called; also the name of the figure's file."""
+    return _heading(verdict).lower().replace(" ", "-").replace("(", "").replace(")", "")
 
 
 def _typical(verdict: Verdict) -> Report:
@@ -148,7 +159,7 @@ def _drawn(report: Report, name: str, folder: Path) -> Iterator[str]:
     """The figure of a report, where there is a gradient to draw."""
     if report.curves is None:
         return
-    file = f"{name.lower()}.svg"
+    file = f"{name}.svg"
     plots.save(report.plot(), folder / file)
     yield f"![Error of derivatives against the step, and Taylor's remainder: {report.title}]({file})"
 

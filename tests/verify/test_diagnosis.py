@@ -13,7 +13,7 @@ import pytest
 from gradient_table import FUNCTIONS
 
 from minirec import functional as F
-from minirec.verify import differences
+from minirec.verify import check_gradient, differences
 from minirec.verify.diagnosis import Evidence, diagnose, diagnose_value, evidence
 from minirec.verify.pair import Pair, argument_names, as_list, is_floating
 
@@ -608,3 +608,12 @@ def test_a_right_value_and_an_unknown_one_have_no_sure_cause() -> None:
     for seed in range(20):
         noise = np.random.default_rng(seed).standard_normal((3, 5))
         assert not [cause for cause in diagnose_value(y + noise, y, {"x": y, "mask": MASK}) if cause.sure]
+
+
+@pytest.mark.parametrize("factor", [1 + 1e-9, 1 + 1e-7])
+def test_a_factor_next_to_one_is_not_taken_for_a_ratio_of_equal_sizes(factor: float) -> None:
+    x = np.random.default_rng(0).standard_normal((2, 3))
+    report = check_gradient(F.softmax_forward, lambda dp, cache: F.softmax_backward(dp, cache) * factor, x)
+    (cause,) = report.causes
+    assert f"off by {100 * (factor - 1):.2g} %" in cause.text
+    assert "missing" not in cause.text

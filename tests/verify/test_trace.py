@@ -1,4 +1,4 @@
-"""minirec.verify.trace: every statement that ran, what it set, and nothing left behind."""
+"""minirec.verify.tracing.trace: every statement that ran, what it set, and nothing left behind."""
 
 import functools
 import sys
@@ -9,8 +9,8 @@ import pytest
 
 from minirec import functional as F
 from minirec import nn
-from minirec.verify.display import leaves, lines_of
-from minirec.verify.trace import WIDTH, Step, Trace, trace, trace_pair, upstream
+from minirec.verify.tracing.display import leaves, lines_of
+from minirec.verify.tracing.trace import WIDTH, Step, Trace, trace, trace_pair, upstream
 
 X = np.array([[0.1, -0.5, 1.2], [2.0, 0.3, -0.7]])
 

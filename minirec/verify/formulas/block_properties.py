@@ -130,17 +130,15 @@ def _links(place: Place, queries: str, keys: str, mask: str) -> Array:
     Tk = given[keys].shape[-2]
     m = given.get(mask)
     shape = (*lead, setting(place, "heads"), Tq, Tk)
-    linked: Array = np.broadcast_to(True if m is None else m, shape).any(axis=-3)
-    return linked
+    return np.asarray(np.broadcast_to(True if m is None else m, shape).any(axis=-3))
 
 
 def _chain(links: Array, steps: int) -> Array:
     """Links over `steps` blocks; a skip connection links each place to itself."""
     itself = np.eye(links.shape[-1], dtype=bool)
-    one: Array = np.logical_or(links, itself)
     found: Array = np.broadcast_to(itself, links.shape)
     for _ in range(steps):
-        found = np.matmul(one, found)
+        found = np.asarray((links | itself) @ found)
     return found
 
 

@@ -136,15 +136,20 @@ def padding_changes_nothing(place: Place, rng: Rng) -> float | None:
 
 
 def the_padding_row_has_no_influence(place: Place, rng: Rng) -> float | None:
-    """Row 0 of the item table may hold any numbers, and gets no gradient."""
+    """Row 0 of the item table may hold any numbers where ids are padding."""
     if setting(place, "source") == "user":
         return None
     E = place.module.params()["item_embedding.E"].copy()
     E[0] = 1e2 * rng.standard_normal(E.shape[1])
-    dE = gradients(place, place.upstream(rng))["item_embedding.E"]
-    return max(
-        relative_gap(value(place, {"item_embedding.E": E}), place(*place.args)), float(np.abs(dE[0]).max())
-    )
+    return relative_gap(value(place, {"item_embedding.E": E}), place(*place.args))
+
+
+def the_padding_row_gets_no_gradient(place: Place, rng: Rng) -> float:
+    """Not even where a candidate has id 0."""
+    ids = inputs(place)["candidates"].copy()
+    ids[:, 0] = 0
+    dE = gradients(place, place.upstream(rng), {"candidates": ids})["item_embedding.E"]
+    return float(np.abs(dE[0]).max())
 
 
 def without_positions_a_history_has_no_order(place: Place, rng: Rng) -> float | None:
@@ -256,6 +261,7 @@ FORMULAS = (
             ),
             Property("padding changes nothing", padding_changes_nothing, 1e-12),
             Property("row 0 of the item table has no influence", the_padding_row_has_no_influence, 0.0),
+            Property("row 0 of the item table gets no gradient", the_padding_row_gets_no_gradient, 0.0),
             Property(
                 "without positions a history has no order", without_positions_a_history_has_no_order, 1e-12
             ),

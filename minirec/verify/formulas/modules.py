@@ -242,7 +242,7 @@ FORMULAS = (
         definition=feed_forward,
         places={
             "example": lambda rng: _feed_forward("relu", 2, 3, short(rng, 5, 2)),
-            "relu": lambda rng: _feed_forward("relu", 3, 7, normal(rng, 2, 5, 3)),
+            "relu": lambda rng: Built({"width": 3, "hidden": 7}, (normal(rng, 2, 5, 3),)),
             "gelu": lambda rng: _feed_forward("gelu", 3, 7, normal(rng, 2, 5, 3)),
             "one axis": lambda rng: _feed_forward("gelu", 5, 2, normal(rng, 5)),
         },

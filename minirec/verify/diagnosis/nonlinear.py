@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minirec.verify.view import Cause, biggest
+from minirec.verify.diagnosis.view import Cause, biggest
 
 Array = NDArray[Any]
 Pull = Callable[[Array], Array]  # dy -> all gradients end to end

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minirec.verify.display import lines_of, shape_of
 from minirec.verify.pair import (
     argument_names,
     differentiable,
@@ -23,7 +22,8 @@ from minirec.verify.pair import (
     is_floating,
     returned_gradients,
 )
-from minirec.verify.recorder import HERE, Recorder, Step
+from minirec.verify.tracing.display import lines_of, shape_of
+from minirec.verify.tracing.recorder import VERIFY, Recorder, Step
 
 WIDTH = 78  # the file's name ends here
 
@@ -100,7 +100,7 @@ def trace(
     inner = _unwrapped(function)
     code: CodeType | None = getattr(inner, "__code__", None)
     if files is None:
-        files = [code.co_filename] if code and Path(code.co_filename).parent != HERE else []
+        files = [code.co_filename] if code and Path(code.co_filename).parent != VERIFY else []
     recorder = Recorder(files, depth, names)
     before = sys.gettrace()
     sys.settrace(recorder.start)

@@ -6,9 +6,9 @@ and Je (m, n) are the found one and the right one: row i holds what output i con
 
 import numpy as np
 
-from minirec.verify.factors import axis_name
-from minirec.verify.places import named_places
-from minirec.verify.view import Array, Finding, Findings, View, biggest, candidates
+from minirec.verify.diagnosis.factors import axis_name
+from minirec.verify.diagnosis.places import named_places
+from minirec.verify.diagnosis.view import Array, Finding, Findings, View, biggest, candidates
 
 SAMPLES = 3  # with fewer, a missing term always looks as if it kept its direction
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from minirec.verify.factors import axis_name, describe
-from minirec.verify.view import Array, Finding, Findings, View
+from minirec.verify.diagnosis.factors import axis_name, describe
+from minirec.verify.diagnosis.view import Array, Finding, Findings, View
 
 
 def rearranged(view: View) -> Findings:

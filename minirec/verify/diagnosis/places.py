@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minirec.verify.factors import axis_name
+from minirec.verify.diagnosis.factors import axis_name
 
 Array = NDArray[Any]
 Place = tuple[str, Array]  # what it is called, and which entries belong to it

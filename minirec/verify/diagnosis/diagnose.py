@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minirec.verify import detectors, missing, moved, nonlinear
+from minirec.verify.diagnosis import detectors, missing, moved, nonlinear
+from minirec.verify.diagnosis.view import Cause, Findings, View, biggest
 from minirec.verify.pair import Pair, argument_names
-from minirec.verify.view import Cause, Findings, View, biggest
 
 __all__ = ["Cause", "Evidence", "diagnose", "diagnose_value", "evidence"]
 

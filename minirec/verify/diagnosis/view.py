@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minirec.verify.factors import Quantities, describe, quantities
+from minirec.verify.diagnosis.factors import Quantities, describe, quantities
 
 Array = NDArray[Any]
 

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minirec.verify.agreement import Agreement, Row, WorstPoint
+from minirec.verify.comparison.agreement import Agreement, Row, WorstPoint
+from minirec.verify.comparison.points import Point, perturbed, points
 from minirec.verify.pair import argument_names, fresh_copy, is_floating
-from minirec.verify.points import Point, perturbed, points
 
 __all__ = ["Agreement", "same"]
 

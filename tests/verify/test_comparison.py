@@ -1,4 +1,4 @@
-"""minirec.verify.same: equal formulas, formulas equal but for rounding, and different ones, told apart."""
+"""`same`: equal formulas, formulas equal but for rounding, and different ones, are told apart."""
 
 import math
 from collections.abc import Callable
@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from minirec import functional as F
-from minirec.verify import same as same_module
-from minirec.verify.same import same
+from minirec.verify.comparison import compare as same_module
+from minirec.verify.comparison import same
 
 Domain = Callable[[np.random.Generator], tuple[Any, ...]]
 ROUNDING = "same in exact arithmetic, not in floating point"

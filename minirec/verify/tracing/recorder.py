@@ -15,19 +15,19 @@ from typing import Any
 
 import numpy as np
 
-from minirec.verify.display import leaves
 from minirec.verify.pair import fingerprint
-from minirec.verify.statements import Statement, lambda_body, statements
+from minirec.verify.tracing.display import leaves
+from minirec.verify.tracing.statements import Statement, lambda_body, statements
 
-HERE = Path(__file__).parent
-PACKAGE = HERE.parent
-TRACE = str(HERE / "trace.py")  # where the recording is started
+VERIFY = Path(__file__).parent.parent
+PACKAGE = VERIFY.parent
+TRACE = str(VERIFY / "tracing" / "trace.py")  # where the recording is started
 # Statements in these parts of the package are shown.
 SHOWN = tuple(
     str(PACKAGE / part)
     for part in ("functional", "nn", "optim.py", "metrics.py", "evaluation.py", "models", "data")
 )
-SHOWN += (str(HERE / "formulas"),)
+SHOWN += (str(VERIFY / "formulas"),)
 INVISIBLE = {"<module>", "<genexpr>", "<listcomp>", "<dictcomp>", "<setcomp>"}
 
 

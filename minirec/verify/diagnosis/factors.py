@@ -70,6 +70,8 @@ def quantities(
 
 def name_factor(c: float, known: Quantities) -> str:
     """What `c` is, in words with a question at the end; "" where it is no form of a known number."""
+    if abs(c - 1) < 1e-4:  # an error of rounding or of a constant, not 2/2
+        return ""
     size, sign = abs(c), "minus " if c < 0 else ""
     found = []
     if _near(c, -1.0):

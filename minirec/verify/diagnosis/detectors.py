@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from minirec.verify.factors import axis_name, describe, name_factor
-from minirec.verify.places import named_places
-from minirec.verify.view import Array, Finding, Findings, View, biggest, candidates, times
+from minirec.verify.diagnosis.factors import axis_name, describe, name_factor
+from minirec.verify.diagnosis.places import named_places
+from minirec.verify.diagnosis.view import Array, Finding, Findings, View, biggest, candidates, times
 
 
 def not_finite(view: View) -> Findings:

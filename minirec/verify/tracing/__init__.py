@@ -1,0 +1,1 @@
+"""Every statement that a formula executes, and the names, shapes and numbers that it sets."""
