@@ -62,16 +62,7 @@ def test_a_long_list_of_few_ties(name, seed, k):
     holds(name, *arguments, *([] if name == "auc" else [k]))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(
-            "precision",
-            marks=pytest.mark.xfail(strict=True, reason="the sum of 11 shares of 7 / 11, over 7, is above 1"),
-        ),
-        *AT_K[1:],
-    ],
-)
+@pytest.mark.parametrize("name", AT_K)
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 60))
 @example(n=11, r=11, k=7)
 @example(n=10, r=10, k=10)

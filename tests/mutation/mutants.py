@@ -36,7 +36,7 @@ class Mutant:
 
 
 class _Essence(ast.NodeTransformer):
-    """Leave out what is not counted: docstrings, annotations, the texts of messages."""
+    """Leave out what is not counted: docstrings, annotations, texts of messages, whether astype copies."""
 
     def visit_Expr(self, node: ast.Expr) -> Any:
         self.generic_visit(node)
@@ -64,6 +64,8 @@ class _Essence(ast.NodeTransformer):
         position = MESSAGE_ARGUMENTS.get(name, len(node.args))
         if position < len(node.args) and isinstance(node.args[position], ast.JoinedStr | ast.Constant):
             node.args[position] = ast.Constant("")
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "astype":
+            node.keywords = [keyword for keyword in node.keywords if keyword.arg != "copy"]
         return node
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> Any:
