@@ -4,6 +4,7 @@
     python tests/make_results.py ranking    MovieLens 100K, leave-one-out, each model of the demo
     python tests/make_results.py shop       the synthetic shop, three seeds, with paired differences
     python tests/make_results.py demo       what the demo prints, and the figures of the README
+    python tests/make_results.py verify     the figure of the README that shows a gradient check
     python tests/make_results.py readme     put the tables into the README
     python tests/make_results.py all
 
@@ -26,11 +27,13 @@ import numpy as np
 import readme_tables
 
 import minirec
-from minirec import evaluation
+from minirec import evaluation, plots
 from minirec.data import concatenate, k_fold, leave_one_out, load_ml100k, synthetic
 from minirec.data.named import shop_dataset
 from minirec.models import MODELS, MatrixFactorization
 from minirec.models.presets import preset
+from minirec.verify.formula import check_place
+from minirec.verify.formulas import SHEET
 
 RESULTS = readme_tables.RESULTS
 FIGURES = Path(__file__).parent.parent / "tutorials" / "pages" / "figures"
@@ -160,6 +163,14 @@ def store(name: str, command: str, data: Any, content: dict[str, Any]) -> None:
     print(f"wrote tests/results/{path.name}")
 
 
+def verify() -> None:
+    """The V-curve and Taylor's remainder of attention, as `minirec verify --report` draws them."""
+    formula = SHEET["attention"]
+    report = check_place(formula, "three axes", formula.at(formula.draw("three axes")))
+    plots.save(report.plot(), FIGURES / "verify-attention.svg")
+    print("wrote tutorials/pages/figures/verify-attention.svg")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = {
@@ -167,6 +178,7 @@ def main() -> int:
         "ranking": ranking,
         "shop": shop,
         "demo": demo,
+        "verify": verify,
         "readme": readme_tables.write,
     }
     parser.add_argument("which", choices=[*commands, "all"])

@@ -92,7 +92,17 @@ def demo_unseen() -> str:
     return "\n".join(["```text", *lines, "```"]).replace("\n\n", "\n")
 
 
+def checkers() -> str:
+    """How often each gradient checker objected to each fault."""
+    found = load("checkers")["objections"]
+    lines = ["| wrong backward | " + " | ".join(found) + " |", "| --- |" + " --: |" * len(found)]
+    for fault in next(iter(found.values())):
+        lines.append(f"| {fault} | " + " | ".join(str(row[fault]) for row in found.values()) + " |")
+    return "\n".join(lines)
+
+
 TABLES = {
+    "checkers": checkers,
     "demo_table": demo_table,
     "demo_unseen": demo_unseen,
     "ranking": ranking,

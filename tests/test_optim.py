@@ -329,3 +329,10 @@ def test_cosine(step: int, total: int, peak: float) -> None:
 def test_schedules_out_of_range(call: Callable[[], float], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_the_norm_of_huge_float32_gradients_is_summed_in_float64() -> None:
+    small = 2.0**-13  # its square, 2⁻²⁶, is lost beside 1 in float32
+    grads = {"W": (2.0**100 * np.array([1.0] + [small] * 7)).astype(np.float32)}
+    _, norm = optim.clip_by_global_norm(grads, 1.0)
+    assert norm == pytest.approx(2.0**100 * np.sqrt(1 + 7 * small**2), rel=1e-12, abs=0)

@@ -26,8 +26,11 @@ def check_mask(mask: Array, shape: tuple[int, ...]) -> None:
     """Raise unless `mask` is boolean (True = may be seen) and broadcasts to `shape`."""
     if mask.dtype != np.bool_:
         raise TypeError(f"mask must be boolean (True = may attend), got dtype {mask.dtype}")
-    sizes = zip(mask.shape[::-1], shape[::-1], strict=False)
-    if mask.ndim > len(shape) or any(m not in (1, n) for m, n in sizes):
+    try:
+        fits = np.broadcast_shapes(mask.shape, shape) == shape
+    except ValueError:
+        fits = False
+    if not fits:
         raise ValueError(f"mask of shape {mask.shape} does not broadcast to the scores' shape {shape}")
 
 
@@ -42,6 +45,11 @@ def precision(x: Array) -> Any:
     return x.real.dtype if np.issubdtype(x.dtype, np.inexact) else np.dtype(np.float64)
 
 
+def floats(x: Array) -> Array:
+    """x, in float64 where it holds whole numbers: NumPy's exp of int8 would be float16."""
+    return x if np.issubdtype(x.dtype, np.inexact) else x.astype(np.float64)
+
+
 def shares(weight: Array | None, terms: Array) -> Any:
     """What each term counts in a mean: weight / Σ weight, or 1 / n. All zero where the total is zero.
 
@@ -49,12 +57,12 @@ def shares(weight: Array | None, terms: Array) -> Any:
     Raises ValueError for a weight that is negative or not finite.
     """
     if weight is None:
-        return 1.0 / terms.size if terms.size else 0.0
+        return 1.0 / max(terms.size, 1)
     weight = np.broadcast_to(weight, terms.shape)
     wrong = ~((weight >= 0) & np.isfinite(weight))
     if wrong.any():
         raise ValueError(f"weights must not be negative or NaN or infinite, got {weight[wrong].flat[0]}")
-    largest = weight.max() if weight.size else 0
+    largest = weight.max(initial=0)
     if largest == 0:
         return np.zeros(weight.shape, dtype=precision(terms))
     # In units of the largest, and cast only then: weights of any size have a sum that is a number.

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirec.functional import sigmoid
-from minirec.functional.arguments import Array, check_same_shape, counted, precision, shares
+from minirec.functional.arguments import Array, check_same_shape, counted, floats, precision, shares
 
 
 class BinaryCrossEntropyCache(NamedTuple):
@@ -26,6 +26,7 @@ def binary_cross_entropy_forward(
     Raises ValueError for a target outside [0, 1] whose weight is not 0.
     """
     check_same_shape("logits and targets", logits, targets)
+    logits = floats(logits)
     share = shares(weight, logits)
     targets = counted(share, targets)
     wrong = ~((targets >= 0) & (targets <= 1))  # so that NaN is wrong too

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirec.functional import sigmoid
-from minirec.functional.arguments import Array, check_same_shape, counted, shares
+from minirec.functional.arguments import Array, check_same_shape, counted, floats, shares
 
 
 class BprCache(NamedTuple):
@@ -19,6 +19,7 @@ class BprCache(NamedTuple):
 def bpr_forward(positive: Array, negative: Array, weight: Array | None = None) -> tuple[Any, BprCache]:
     """L = −Σ w log σ(s⁺ − s⁻) / Σ w.    positive s⁺, negative s⁻, weight (...)  ->  a number"""
     check_same_shape("positive and negative", positive, negative)
+    positive, negative = floats(positive), floats(negative)
     share = shares(weight, positive)
     d = counted(share, positive) - counted(share, negative)
     # −log σ(d) = max(−d, 0) + log(1 + e^{−|d|}): no exponent is positive, finite for every d.

@@ -40,5 +40,5 @@ def cross_entropy_backward(dloss: Any, cache: CrossEntropyCache) -> Array:
     dlogits = np.exp(log_p)
     at_target = np.take_along_axis(dlogits, targets[..., None], axis=-1)
     np.put_along_axis(dlogits, targets[..., None], at_target - 1.0, axis=-1)
-    dlogits *= dloss * np.asarray(share, dtype=dlogits.dtype)[..., None]
+    dlogits *= dloss * np.asarray(share)[..., None]
     return dlogits

@@ -55,7 +55,7 @@ def residual_backward(
     cache: ResidualCache,
 ) -> tuple[Array, Any, Grads]:
     """dx = dy + (dy through dropout, f, norm);  what else f_backward gave;  the gradients of the norm"""
-    grads: Grads = {}
+    grads: Grads
     if norm == "post":
         dy, grads = layer_norm.backward(dy, cache.norm)
     dz = F.dropout_backward(dy, cache.dropout)

@@ -69,7 +69,7 @@ def test_the_sheet_holds_for_two_batch_axes(
     [
         (((TQ, K), (0, K), (0, V)), None, ValueError, "empty axis"),
         (((TQ, K), (TK, K), (TK, V)), np.ones((TQ, TK)), TypeError, "mask must be boolean (True = may"),
-        (((TQ, K), (TK, K), (TK, V)), np.ones((TQ, TQ), dtype=bool), ValueError, "shape"),
+        (((TQ, K), (TK, K), (TK, V)), np.ones((TQ, TQ), dtype=bool), ValueError, "mask of shape (3, 3)"),
         (((TQ, K), (TK, K + 1), (TK, V)), None, ValueError, "size"),
         (((TQ, K), (TK, K), (TK + 1, V)), None, ValueError, "size"),
     ],

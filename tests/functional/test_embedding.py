@@ -60,3 +60,12 @@ def test_faults(ids: np.ndarray, error: type[Exception], words: str) -> None:
     with pytest.raises(error) as caught:
         F.embedding_forward(np.zeros((ROWS, D)), ids)
     assert words in str(caught.value)
+
+
+def test_small_integer_types_do_not_overflow_in_the_scatter() -> None:
+    ids = np.array([99, 3, 99], dtype=np.int8)  # 99 · 5 does not fit int8
+    E, dy = np.zeros((100, 5)), np.arange(1.0, 16.0).reshape(3, 5)
+    _, cache = F.embedding_forward(E, ids)
+    expected = np.zeros((100, 5))
+    expected[99], expected[3] = dy[0] + dy[2], dy[1]
+    assert np.array_equal(F.embedding_backward(dy, cache), expected)

@@ -126,3 +126,35 @@ def test_equal_weights_of_any_size_give_the_mean(name, size):
     assert loss == pytest.approx(getattr(F, f"{name}_forward")(*arrays)[0], rel=1e-6)
     with pytest.raises(ValueError, match="infinite"):
         getattr(F, f"{name}_forward")(*arrays, np.array([np.inf, 1.0, 1.0]))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_weight_of_one_row_counts_for_every_row(name: str) -> None:
+    """A weight that is broadcast counts as often as it is used: the mean stays a mean."""
+    twice = [np.stack([a, a]) for a in LOSSES[name](ALL)]
+    loss, gradients = run(name, tuple(twice), WEIGHT)
+    wanted, rows = run(name, tuple(twice), np.stack([WEIGHT, WEIGHT]))
+    assert loss == wanted
+    for gradient, row in zip(gradients, rows, strict=True):
+        assert np.array_equal(gradient, row)
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.int64])
+@pytest.mark.parametrize("weight", [None, np.array([0.25, 0.75, 0.5])])
+def test_whole_numbers_of_any_size_are_computed_in_float64(kind: type, weight: np.ndarray | None) -> None:
+    x, y = np.array([3, -2, 1], dtype=kind), np.array([0.1, 0.7, 0.3])
+    for name in ("squared_error", "binary_cross_entropy", "bpr"):
+        loss, _ = run(name, (x, y.astype(kind) if name == "bpr" else y), weight)
+        wanted, _ = run(name, (x.astype(float), y.astype(kind).astype(float) if name == "bpr" else y), weight)
+        assert loss.dtype == np.float64
+        assert loss == pytest.approx(wanted, rel=1e-14, abs=0)
+
+
+def test_the_message_gives_the_shapes_in_the_order_of_the_names() -> None:
+    with pytest.raises(ValueError, match=r"targets must have equal shapes, got \(3,\) and \(2,\)"):
+        F.cross_entropy_forward(np.zeros((3, 5)), np.array([0, 1]))
+    with pytest.raises(ValueError, match=r"users and items must have equal shapes, got \(3,\) and \(2,\)"):
+        F.factorization_forward(
+            np.zeros((3, 2)), np.zeros((5, 2)), np.zeros(3), np.zeros(5), 0.0,
+            np.array([0, 1, 2]), np.array([0, 1]),
+        )  # fmt: skip

@@ -109,3 +109,17 @@ def test_prefixed() -> None:
     grads = {"W": np.zeros(2), "b": np.ones(3)}
     assert list(prefixed("child", grads)) == ["child.W", "child.b"]
     assert prefixed("child", grads)["child.b"] is grads["b"]
+
+
+def test_a_private_attribute_hides_nothing_that_follows() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            self.W, self._hidden, self.b = np.ones(2), np.ones(3), np.ones(5)
+
+        def forward(self, x: np.ndarray) -> tuple[np.ndarray, None]:  # type: ignore[override]
+            return x, None
+
+        def backward(self, dy: np.ndarray, cache: None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+            return dy, {}
+
+    assert list(Two().params()) == ["W", "b"]

@@ -1,6 +1,7 @@
 """The encoder-decoder: its entry in the formula sheet for drawn masks, and how many layers it has."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sheet import holds
@@ -44,3 +45,24 @@ def test_settings_reach_every_block() -> None:
     assert {(block.norm, block.feed_forward.activation, block.dropout) for block in blocks} == {
         ("post", "gelu", 0.5)
     }
+
+
+WIDTH = 4
+DEFAULTS = {
+    "EncoderBlock": lambda rng: nn.EncoderBlock(rng, WIDTH, 2, 3),
+    "DecoderBlock": lambda rng: nn.DecoderBlock(rng, WIDTH, 2, 3),
+    "Encoder": lambda rng: nn.Encoder(rng, 3, WIDTH, 2, 3),
+    "Decoder": lambda rng: nn.Decoder(rng, 3, WIDTH, 2, 3),
+    "Transformer": lambda rng: nn.Transformer(rng, 1, 1, WIDTH, 2, 3),
+}
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_nothing_is_dropped_by_default_and_gradients_keep_the_order_of_three_layers(name: str) -> None:
+    module = DEFAULTS[name](np.random.default_rng(0))
+    x = np.random.default_rng(1).standard_normal((101, 7, WIDTH))
+    inputs = (x,) if name.startswith("Encoder") else (x, x)
+    y, cache = module.forward(*inputs, rng=np.random.default_rng(2))  # thousands of chances to drop
+    assert np.array_equal(y, module.forward(*inputs)[0])
+    _, grads = module.backward(y, cache)
+    assert list(grads) == list(module.params())
