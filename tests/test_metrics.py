@@ -233,3 +233,9 @@ def test_novelty_is_the_mean_self_information():
 def test_faults_of_lists(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+@pytest.mark.parametrize("relevant", [[3, 3], [0, 3, 3], [1, 0, 3, 3]])
+def test_an_item_twice_is_an_error_wherever_it_stands(relevant: list[int]) -> None:
+    with pytest.raises(ValueError, match="3"):
+        metrics.recall(np.array([0.5, 0.1, 0.4, 0.9]), relevant, 2)
