@@ -158,3 +158,16 @@ def test_the_message_gives_the_shapes_in_the_order_of_the_names() -> None:
             np.zeros((3, 2)), np.zeros((5, 2)), np.zeros(3), np.zeros(5), 0.0,
             np.array([0, 1, 2]), np.array([0, 1]),
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_no_rows_with_their_weights_give_loss_zero(name: str) -> None:
+    loss, gradients = run(name, LOSSES[name](slice(0, 0)), np.zeros(0))
+    assert loss == 0
+    assert all(g.size == 0 for g in gradients)
+
+
+def test_a_single_class_is_certain() -> None:
+    loss, (dlogits,) = run("cross_entropy", (draw(N, 1), np.zeros(N, dtype=np.int64)), WEIGHT)
+    assert loss == 0
+    assert not dlogits.any()
