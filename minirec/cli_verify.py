@@ -251,7 +251,7 @@ def _verify_against(name: str, options: argparse.Namespace, folder: Path | None)
             continue
         reports.append(_against(own, sheet, place, drawn, options.seed))
     if not reports:
-        takes = ", ".join(argument_names(sheet.pair()[0], 99))
+        takes = ", ".join(inspect.signature(sheet.pair()[0]).parameters)
         raise UsageError(f"{own.file}: {own.name} does not take the arguments of {sheet.name}: {takes}")
     for i, report in enumerate(reports):
         head, *rows = str(report).splitlines()

@@ -14,16 +14,24 @@ from minirec.verify.pair import Pair, fingerprint, first_change
 from minirec.verify.report import Check
 
 LINEAR = 1e-10  # backward is linear in dy up to rounding
-SCALES = (-1.0, 1e-6, 1e-3, 1e3, 1e6)
+SCALES = (-1.0, 1e-9, 1e-6, 1e-3, 1e3, 1e6, 1e9)
 
 
 def linear(pair: Pair, rng: np.random.Generator) -> Check:
-    """Jᵀ(sg) = s Jᵀg over twelve powers of ten and a change of sign, and Jᵀ(g + g') = Jᵀg + Jᵀg'."""
+    """Jᵀ(sg) = s Jᵀg over 18 powers of ten and a change of sign, and Jᵀ(g + g') = Jᵀg + Jᵀg'.
+
+    Also for g' of ones, which is what a sum of outputs sends back, and for another memory layout of dy.
+    """
     g, other = rng.standard_normal(pair.y.size), rng.standard_normal(pair.y.size)
     base, second = pair.pull(g), pair.pull(other)
     scale = max(largest(base), largest(second)) or 1.0
     gaps = {f"dy times {s:g}": largest(pair.pull(s * g) - s * base) / (abs(s) * scale) for s in SCALES}
     gaps["a sum of two dy"] = largest(pair.pull(g + other) - (base + second)) / scale
+    ones = np.ones(pair.y.size)
+    constant = pair.pull(ones)
+    size = max(scale, largest(constant))
+    gaps["a constant dy"] = largest(pair.pull(g + ones) - (base + constant)) / size
+    gaps["dy in Fortran's order"] = largest(pair.pull(g, order="F") - base) / scale
     place, gap = max(gaps.items(), key=lambda item: item[1] if np.isfinite(item[1]) else np.inf)
     ok = gap <= LINEAR
     return Check("linear in dy", ok, gap, LINEAR, "" if ok else f"not for {place}")

@@ -99,7 +99,7 @@ def check_gradient(
 
     zeros = tuple(name for name in pair.names if name in declared)
     extra = getattr(forward, "checks", None)  # rows that a forward brings itself, as vjp_pair's does
-    form = list(_form(pair, rng))
+    form = list(_form(pair, names, rng))
     rows = [*(extra(*args) if extra else ()), *form]
     if not all(row.ok for row in form):
         return Report(title, tuple(rows), zero=zeros, causes=_causes(pair, rows, "not asked", None))
@@ -178,7 +178,7 @@ def _declared(zero: Sequence[int | str], names: Sequence[str], where: Sequence[i
     return declared
 
 
-def _form(pair: Pair, rng: np.random.Generator) -> Iterator[Check]:
+def _form(pair: Pair, names: Sequence[str], rng: np.random.Generator) -> Iterator[Check]:
     """Count, shapes, dtypes and finiteness: without them no other row can be computed."""
     y, cache = pair.call(pair.arguments())
     dy = pair.upstream(rng.standard_normal(pair.y.size))
@@ -188,13 +188,19 @@ def _form(pair: Pair, rng: np.random.Generator) -> Iterator[Check]:
     detail = (
         "" if counted else f"{len(gradients)} returned for {len(pair.wrt)} ({wanted}); wrt= says which ones"
     )
+    # Said aloud: a forgotten gradient of an argument that has the name of data must not go unseen.
+    idle = [name for i, name in enumerate(names) if i not in pair.wrt and is_floating(pair.args[i])]
+    if counted and idle:
+        detail = f"not checked: {', '.join(idle)}; wrt= takes in what has a gradient"
     yield Check("one gradient each", counted, detail=detail)
     if not counted:
         return
     wrong = [f"y is {pair.y.dtype}, not float64"] if pair.y.dtype != np.float64 else []
     for i, name, d in zip(pair.wrt, pair.names, gradients, strict=True):
         x = pair.args[i]
-        if np.shape(d) != x.shape:
+        if isinstance(d, list | tuple) or (isinstance(d, np.ndarray) and type(d) is not np.ndarray):
+            wrong.append(f"d{name} is a {type(d).__name__}, not a plain array")
+        elif np.shape(d) != x.shape:
             wrong.append(f"d{name} has shape {np.shape(d)}, {name} has {x.shape}")
         elif np.asarray(d).dtype != x.dtype:
             wrong.append(f"d{name} is {np.asarray(d).dtype}, {name} is {x.dtype}")

@@ -8,7 +8,7 @@ import copy
 import inspect
 import itertools
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,19 +58,19 @@ class Pair:
         """y (m,) at the flat point `x`, which may be complex."""
         return np.ravel(self.call(self.arguments(x))[0])
 
-    def upstream(self, g: Array) -> Any:
-        """`g` (m,) in the shape of y; a NumPy scalar where y is one."""
-        shaped = g.astype(self.y.dtype).reshape(self.y.shape)
+    def upstream(self, g: Array, order: Literal["C", "F"] = "C") -> Any:
+        """`g` (m,) in the shape of y, in this memory layout; a NumPy scalar where y is one."""
+        shaped = np.array(g.astype(self.y.dtype).reshape(self.y.shape), order=order)
         return shaped[()] if self.scalar else shaped
 
     def gradients(self, dy: Any, cache: Any) -> list[Any]:
         """What backward returned, as a list."""
         return as_list(self.backward(dy, cache))
 
-    def pull(self, g: Array) -> Array:
+    def pull(self, g: Array, order: Literal["C", "F"] = "C") -> Array:
         """Jᵀg (n,), by backward, for g (m,)."""
         cache = self._cache if self.shared else self.call(self.arguments())[1]
-        return np.concatenate([np.ravel(d) for d in self.gradients(self.upstream(g), cache)])
+        return np.concatenate([np.ravel(d) for d in self.gradients(self.upstream(g, order), cache)])
 
     def entry(self, j: int) -> tuple[str, tuple[int, ...]]:
         """Name and index of the j-th number of the flat point."""

@@ -229,6 +229,8 @@ MORE = [
     Fault("twice", on_gradients(lambda d: 2 * d), JACOBIAN),
     Fault("one entry off by 1 %", on_gradients(lambda d: d * (1 + 0.01 * is_entry(0, d))), JACOBIAN),
     Fault("reversed rows", on_gradients(lambda d: d[::-1]), JACOBIAN),
+    Fault("upstream clipped at 1e7", on_upstream(lambda dy: np.clip(dy, -1e7, 1e7)), LINEAR),
+    Fault("upstream below 1e-8 ignored", on_upstream(lambda dy: np.where(np.abs(dy) < 1e-8, 0, dy)), LINEAR),
     Fault("upstream clipped at 1e5", on_upstream(lambda dy: np.clip(dy, -1e5, 1e5)), LINEAR),
     Fault("sign of upstream", on_upstream(np.sign), LINEAR),
     Fault("upstream ignored", on_upstream(lambda dy: np.cos(np.arange(dy.size)).reshape(dy.shape)), ZERO),

@@ -617,3 +617,13 @@ def test_a_factor_next_to_one_is_not_taken_for_a_ratio_of_equal_sizes(factor: fl
     (cause,) = report.causes
     assert f"off by {100 * (factor - 1):.2g} %" in cause.text
     assert "missing" not in cause.text
+
+
+def test_a_symmetric_jacobian_is_not_called_untransposed() -> None:
+    def odd(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
+        return 2 * x * np.sign(dy) * np.abs(dy) ** 1.5  # J is diagonal: its transpose is no explanation
+
+    x = np.random.default_rng(0).standard_normal(5)
+    report = check_gradient(lambda x: (x**2, x), odd, x)
+    assert not report.ok
+    assert "transposed inside" not in [cause.name for cause in report.causes]

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 from pathlib import Path
 from typing import Any
 
@@ -166,3 +167,17 @@ def test_a_place_gives_values_and_gradients() -> None:
     place: Place = SHEET["softmax"].at((np.array([0.0, np.log(3.0)]),))
     assert place(*place.args) == pytest.approx([0.25, 0.75])
     assert place.gradients(np.array([1.0, 0.0]))[0] == pytest.approx([0.1875, -0.1875])
+
+
+COMMANDS = set(
+    "Big arg bar begin beta bigcup cap cdot cos dots emptyset end epsilon eta frac gamma hat in lambda ldots "
+    "le left leftarrow log mathbb mathrm max min mu ne neq notin odot partial pi qquad quad right sigma sim "
+    "sin sqrt sum tanh text tfrac theta varepsilon".split()
+)
+
+
+@ENTRIES
+def test_the_mathematics_uses_commands_that_exist_and_closes_its_braces(formula: Formula) -> None:
+    assert set(re.findall(r"\\([A-Za-z]+)", formula.latex)) <= COMMANDS
+    plain = re.sub(r"\\[{}]", "", formula.latex)
+    assert plain.count("{") == plain.count("}")

@@ -289,3 +289,46 @@ def test_forward_must_return_a_pair() -> None:
 def test_an_integer_output_cannot_be_checked() -> None:
     with pytest.raises(ValueError, match="real floating y that is not empty, got int64"):
         check_gradient(lambda x: (np.array([1, 2]), x), lambda dy, x: dy, np.ones(2))
+
+
+def test_an_argument_with_the_name_of_data_is_not_left_out_in_silence() -> None:
+    x, W, b = normal(5, 3), normal(3, 7), normal(7)
+
+    def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, F.LinearCache]:
+        return F.linear_forward(x, weight, bias)
+
+    def forgets(dy: np.ndarray, cache: F.LinearCache) -> tuple[np.ndarray, np.ndarray]:
+        dx, _, db = F.linear_backward(dy, cache)
+        return dx, db
+
+    assert "not checked: weight" in str(check_gradient(forward, forgets, x, W, b))
+    assert "one gradient each" in [
+        r.name for r in check_gradient(forward, forgets, x, W, b, wrt=[0, 1, 2]).failures
+    ]
+    assert "not checked" not in str(check_gradient(forward, F.linear_backward, x, W, b))
+
+
+@pytest.mark.parametrize(
+    ("other", "name"),
+    [(np.ma.masked_array, "MaskedArray"), (np.asmatrix, "matrix"), (np.ndarray.tolist, "list")],
+)
+@pytest.mark.filterwarnings("ignore:.*matrix:PendingDeprecationWarning")
+def test_a_gradient_that_is_no_plain_array_is_refused(other: Any, name: str) -> None:
+    x = normal(3, 5)
+    report = check_gradient(F.softmax_forward, lambda dp, cache: (other(F.softmax_backward(dp, cache)),), x)
+    assert [row.name for row in report.failures] == ["shapes and dtypes"]
+    assert f"dx is a {name}, not a plain array" in str(report)
+
+
+def test_a_backward_that_fails_for_a_constant_dy_or_for_another_layout_is_noticed() -> None:
+    def zero_if_constant(dp: np.ndarray, cache: F.SoftmaxCache) -> np.ndarray:
+        return F.softmax_backward(dp, cache) * 0 + (0 if np.ptp(dp) else 1) + F.softmax_backward(dp, cache)
+
+    def in_memory_order(dp: np.ndarray, cache: F.SoftmaxCache) -> np.ndarray:
+        return F.softmax_backward(dp.ravel("K").reshape(dp.shape), cache)
+
+    for backward, words in ((zero_if_constant, "a constant dy"), (in_memory_order, "dy in Fortran's order")):
+        report = check_gradient(F.softmax_forward, backward, normal(3, 5))
+        row = next(row for row in report.checks if row.name == "linear in dy")
+        assert not row.ok
+        assert row.detail == f"not for {words}"

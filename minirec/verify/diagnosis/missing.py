@@ -153,7 +153,8 @@ def transposed_jacobian(view: View) -> Findings:
     if both is None or view.upstream is None or view.upstream.shape[1:] != view.shape:
         return
     Jf, Je = both
-    if biggest(Jf - Je.T) <= view.tolerance * biggest(Jf):
+    symmetric = biggest(Je - Je.T) <= view.tolerance * biggest(Je)  # then Jᵀ = J, and nothing can be told
+    if not symmetric and biggest(Jf - Je.T) <= view.tolerance * biggest(Jf):
         text = (
             "is J dy in place of Jᵀ dy: does a matrix stand there that must be transposed (dy W for dy Wᵀ)?"
         )

@@ -220,7 +220,7 @@ FORMULAS = (
         name="bootstrap_means",
         meaning="Means over users drawn with replacement: their quantiles are the interval of a mean or of "
         "a paired difference.",
-        latex=r"\bar{x}^{*}_b = \frac{1}{U} \sum_{u=1}^{U} x_{n_{bu}}, \quad"
+        latex=r"\bar{x}^{*}_b = \frac{1}{U} \sum_{u=1}^{U} x_{n_{bu}}, \quad "
         r"n_{bu} \sim \mathrm{uniform}\{1, \dots, U\}",
         source="Efron 1979",
         ours="minirec.evaluation.bootstrap_means",
