@@ -209,7 +209,7 @@ FORMULAS = (
             "example": lambda rng: (away_from_zero(short(rng, 2, 3)),),
             "both sides of the kink": lambda rng: (away_from_zero(normal(rng, 3, 5, 7)),),
             "small and large": lambda rng: (
-                away_from_zero(normal(rng, 2, 5)) * np.array([[1e3], [1e6]]),
+                np.abs(away_from_zero(normal(rng, 2, 5))) * np.outer([1e3, 1e6], [1, -1, 1, -1, -1]),
             ),
         },
         tolerance=0.0,
