@@ -75,10 +75,10 @@ def check_gradient(
     seen from outside. Raises TypeError or ValueError for arguments that cannot be checked, never for a
     wrong gradient.
 
-    Its limits: a feature of forward narrower than about a thousandth, even about the point, looks flat to every
-    difference, so that a backward that leaves it out can pass and the right one be refused; log and powers are
-    refused at x below about 1e-5; an output or an argument that weighs less than 1e-10 of the largest is
-    hardly seen; at a kink each entry is judged by itself.
+    Its limits: a feature of forward narrower than about a thousandth, even about the point, looks flat to
+    every difference, so that a backward that leaves it out can pass and the right one be refused; log and
+    powers are refused at x below about 1e-5; an output or an argument that weighs less than 1e-10 of the
+    largest is hardly seen; at a kink each entry is judged by itself.
 
     >>> def square_forward(x):
     ...     return x**2, x
