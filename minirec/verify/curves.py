@@ -38,15 +38,15 @@ class Curves(NamedTuple):
     fault: str | None
 
 
-def curves(pair: Pair, seed: int, smooth: Array, fault: str | None) -> Curves:
+def curves(pair: Pair, seed: int, lengths: Array, fault: str | None) -> Curves:
     """Every method at every step. v is random but for its signs, which make all terms of ⟨∇f, v⟩ add up.
 
-    Coordinates that are not `smooth` (n,) stay where they are.
+    `lengths` (n,) says how far v goes in each coordinate, 0 for not at all.
     """
     rng = np.random.default_rng(seed)
     g = rng.standard_normal(pair.y.size)
     pulled = pair.pull(g)
-    v = np.abs(rng.standard_normal(pair.x.size)) * np.where(pulled < 0, -1.0, 1.0) * smooth
+    v = np.abs(rng.standard_normal(pair.x.size)) * np.where(pulled < 0, -1.0, 1.0) * lengths
     v /= np.linalg.norm(v) or 1.0
     f, slope = partial(_weighted, pair, g), float(pulled @ v)
     with np.errstate(all="ignore"):  # a large step may leave the domain of the function

@@ -13,16 +13,18 @@ from numpy.typing import NDArray
 from minirec.verify import differences
 from minirec.verify.kinks import judge
 from minirec.verify.pair import Pair
-from minirec.verify.reference import Reference
+from minirec.verify.reference import EXACT, ULPS_OF_Y, Reference
 from minirec.verify.report import Check, Worst
+from minirec.verify.slopes import slope
 
 Array = NDArray[Any]
 
-EXACT = 1e-11  # relative error allowed where complex step gives the derivative to rounding
 LOOSE = 1e-7  # with a tolerance above this backward is meant to be an approximation, and no limit is tighter
+UNKNOWN = 1e-5  # a derivative that differences know no better than this, relative, is not measured
 NOISE = 1e-12  # a Jacobian below this, relative to y, cannot be told from one that is zero
 SHARE = 1e-3  # an argument that weighs less than this in the whole is not measured by its own weight
-TAYLOR_STEPS = tuple(1e-2 * 0.25**k for k in range(10))  # the smallest that stand above rounding count
+ELSEWHERE = 1e-6  # a pair that remembers another call is wrong by more than this
+TAYLOR_STEPS = tuple(1e-2 * 0.25**k for k in range(20))  # the smallest that stand above rounding count
 TAYLOR_ORDER = 1.7  # a right gradient gives 2, less where ReLUs switch; with an error it falls towards 1
 
 
@@ -54,128 +56,166 @@ class Limits(NamedTuple):
         return min(self.tolerance, max(EXACT, 100 * self.noise / (largest(y) or 1.0)))
 
 
+class Reach(NamedTuple):
+    """The largest gradient of an argument, relative, and whether forward shows that it is one."""
+
+    size: float
+    seen: bool
+
+
 def full_jacobian(
     pair: Pair, rng: np.random.Generator, found: Reference, limits: Limits
-) -> tuple[list[Check], float, Worst | None, list[float]]:
-    """Every ∂y_i/∂x_j. Returns the rows, the error, where it is, and max |J| of each argument."""
+) -> tuple[list[Check], float, Worst | None, list[Reach]]:
+    """Every ∂y_i/∂x_j. Returns the rows, the error, where it is, and how far each argument reaches."""
     signs = rng.choice([-1.0, 1.0], pair.y.size)
     ours = np.stack([signs[i] * pair.pull(signs[i] * unit) for i, unit in enumerate(np.eye(pair.y.size))])
     S = max(found.scale, limits.size)
-    allowed = np.full(pair.x.size, limits.tolerance * S)
-    if limits.strict:
-        allowed = np.minimum(allowed, found.doubt)
-    gaps = np.where(found.kinks.at, 0.0, np.abs(ours - found.J))
-    of_column = gaps.max(axis=0)  # NaN stays NaN
-    wrong = ~(of_column <= allowed)
-    i, j = np.unravel_index(int(np.argmax(gaps)), gaps.shape)  # argmax stops at a NaN
-    error, bound = _relative(float(gaps[i, j]), S), _relative(float(allowed.max()), S)
+    allowed = found.doubt if limits.strict else np.maximum(found.doubt, limits.tolerance * S)
+    unknown = ~(found.doubt <= max(UNKNOWN, limits.tolerance) * S) & ~found.kink & (found.doubt > 0)
+    gaps = np.where(found.kink, 0.0, np.abs(ours - found.J))
+    wrong = ~(gaps <= allowed) & ~unknown  # NaN is wrong
+    shown = np.where(wrong if wrong.any() else ~unknown, gaps, -1.0)
+    i, j = np.unravel_index(int(np.argmax(shown)), gaps.shape)  # argmax stops at a NaN
+    error = _relative(float(gaps[~unknown].max(initial=0.0)), S) if not unknown.all() else float("inf")
     name, index = pair.entry(int(j))
     output = tuple(int(k) for k in np.unravel_index(int(i), pair.y.shape))
     worst = Worst(name, index, output, float(ours[i, j]), float(found.J[i, j]))
     details = [f"of {pair.y.size} outputs by {pair.x.size} inputs"]
-    if wrong.any() and error <= bound:
-        k = int(np.argmax(wrong))
-        where, place = pair.entry(k)
-        numbers = f"off by {of_column[k] / S:.1e}, with a limit of {allowed[k] / S:.1e}"
-        details.append(f"{where}{list(place) or ''} is {numbers}")
-    exact = int(found.by_complex_step.sum())
-    if 0 < exact < pair.x.size:
-        details.append(f"{exact} of {pair.x.size} columns by complex step")
-    if exact == pair.x.size:
-        details.append("by complex step")
-    elif (found.doubt > limits.tolerance * S).any():
-        good = _relative(float(found.doubt.max()), S)
-        details.append(f"differences are only good to {good:.0e} here: a kink, or a sharp bend?")
-    elif limits.strict:
+    exact, good = int(found.by_complex_step.sum()), _relative(float(found.doubt[~unknown].max(initial=0)), S)
+    if exact:
+        columns = "" if exact == pair.x.size else "1 column " if exact == 1 else f"{exact} columns "
+        details.append(f"{columns}by complex step")
+    if unknown.any():
+        k, c = np.argwhere(unknown)[0]
+        where, place = pair.entry(int(c))
+        share = _relative(float(found.doubt[k, c]), S)
+        known = "no difference settles" if np.isinf(share) else f"differences are only good to {share:.0e}"
+        details.append(
+            f"not measurable for {where}{list(place) or ''}: {known} here: a jump, or a sharp bend?"
+        )
+    elif good > limits.tolerance:
+        details.append(f"the limit is what differences are good to here: {good:.0e}")
+    elif limits.strict and exact < pair.x.size:
         details.append("limit from the error model: truncation and rounding of the differences")
-    rows = [
-        Check("full Jacobian", not wrong.any(), error, bound, "; ".join(details)),
-        judge(pair, found.kinks, ours, S),
+    ok = not wrong.any() and not unknown.any()
+    value, bound = _relative(float(gaps[i, j]), S), _relative(float(allowed[i, j]), S)
+    rows = [Check("full Jacobian", ok, value, bound, "; ".join(details)), judge(pair, found, ours, S)]
+    found.J[found.kink] = ours[found.kink]  # which were judged by themselves
+    visible = S > NOISE * largest(pair.y)
+    reach = [
+        Reach(
+            _relative(max(largest(ours[:, part]), largest(found.J[:, part])), S) if visible else 0.0,
+            visible and bool((np.abs(found.J[:, part]) > found.doubt[:, part]).any()),
+        )
+        for part in pair.parts
     ]
-    found.J[found.kinks.at] = ours[found.kinks.at]  # which were judged by themselves
-    reach = [max(largest(ours[:, part]), largest(found.J[:, part])) for part in pair.parts]
-    if S <= NOISE * largest(pair.y):
-        reach = [0.0] * len(reach)
-    return rows, error, worst, [r / S if S > 0 else r for r in reach]
+    return rows, error, worst, reach
 
 
 def adjoint(
-    pair: Pair, rng: np.random.Generator, limits: Limits, fault: str | None, free: Array, directions: int
-) -> tuple[Check, float, Worst | None, list[float]]:
+    pair: Pair, rng: np.random.Generator, limits: Limits, fault: str | None, lengths: Array, directions: int
+) -> tuple[Check, float, Worst | None, list[Reach]]:
     """⟨Ju, g⟩ = ⟨u, Jᵀg⟩ for random signed u and g: over all arguments at once, and for each one alone.
 
     Returns the row, the largest gap, where it is, and how far each argument reaches. A gap is relative to
-    the Σ|u Jᵀg| of its own argument, or to SHARE of that of all. Coordinates that are not `free` stay where
-    they are.
+    the Σ|u Jᵀg| of its own argument: by complex step to at least SHARE of that of all, by differences to what
+    makes their doubt the limit. `lengths` (n,) is how far u goes in each coordinate, 0 for not at all.
     """
-    share = 1.0 if fault else SHARE  # differences carry the rounding of the whole y into every argument
     limit = limits.tolerance if fault or not limits.strict else limits.exact(pair.y)
-    biggest, worst, reach = 0.0, None, [0.0] * len(pair.parts)
+    biggest, worst, reach = 0.0, None, [Reach(0.0, False)] * len(pair.parts)
+    start, vague = np.ravel(pair.y), 0.0
     for _ in range(directions):
-        g, u = rng.standard_normal(pair.y.size), differences.short(rng.standard_normal(pair.x.size) * free)
+        g, u = rng.standard_normal(pair.y.size), differences.short(rng.standard_normal(pair.x.size)) * lengths
         pulled = pair.pull(g)
-        total = float(np.abs(u * pulled).sum())
+        whole = max(float(np.abs(u * pulled).sum()), limits.size * float(np.abs(g).sum()))
         for p in range(-1, len(pair.parts)):
             v = u if p < 0 else np.zeros_like(u)
             if p >= 0:
                 v[pair.parts[p]] = u[pair.parts[p]]
-            if fault:
-                push = differences.best_difference(pair.value, pair.x, v)[0]
-            else:
-                push = differences.complex_step(pair.value, pair.x, v)
-            forward, backward = float(push @ g), float(v @ pulled)
-            whole = max(total, limits.size * float(np.abs(g).sum()))
-            own = max(float(np.abs(v * pulled).sum()), float(np.abs(push * g).sum()))
-            gap = _relative(abs(forward - backward), max(own, share * whole))
+            push, doubt = _push(pair, pair.x, v, start, limits, fault)
+            forward, backward, unsure = float(push @ g), float(v @ pulled), float(doubt @ np.abs(g))
+            own = max(float(np.abs(v * pulled).sum()), float(np.abs(push * g).sum()) if not fault else 0.0)
+            floor = max(unsure / limit, 0.0 if fault else SHARE * whole)
+            gap = _relative(abs(forward - backward), max(own, floor))
+            if p < 0 and fault:
+                vague = max(vague, _relative(unsure, own))
             if p >= 0:
-                here = max(abs(forward), float(np.abs(v * pulled).sum()))
-                reach[p] = max(reach[p], here / whole if whole > 0 else here)
+                here = max(abs(forward), own)
+                size = here / whole if whole > 0 else here
+                seen = abs(forward) > max(unsure, NOISE * whole)
+                reach[p] = Reach(max(reach[p].size, size), reach[p].seen or seen)
             if gap > biggest:
                 biggest = gap
                 name = "all arguments" if p < 0 else pair.names[p]
                 worst = Worst(name, (), None, backward, forward, along=True)
     detail = f"by differences: {fault}" if fault else "by complex step"
-    return Check("adjoint", biggest <= limit, biggest, limit, detail), biggest, worst, reach
+    measured = vague <= max(UNKNOWN, limits.tolerance)
+    if not measured:
+        detail += f"; not measurable: they are only good to {vague:.0e} here"
+    row = Check("adjoint", biggest <= limit and measured, biggest, limit, detail)
+    return row, biggest, worst, reach
 
 
 def another_point(
-    pair: Pair, rng: np.random.Generator, limits: Limits, fault: str | None, free: Array, here: bool
+    pair: Pair, rng: np.random.Generator, limits: Limits, fault: str | None, lengths: Array, here: bool
 ) -> Check:
-    """⟨Ju, g⟩ = ⟨u, Jᵀg⟩ at x (1 + 0.001 r): a pair that remembers its first call is wrong there.
+    """⟨Ju, g⟩ = ⟨u, Jᵀg⟩ at x + 0.001 r: a pair that remembers its first call is wrong there.
 
     `here` says whether the adjoint test passed at x itself.
     """
-    x = pair.x * (1.0 + 1e-3 * rng.standard_normal(pair.x.size) * free)
-    g, u = rng.standard_normal(pair.y.size), differences.short(rng.standard_normal(pair.x.size) * free)
-    cache = pair.call(pair.arguments(x.copy()))[1]
+    x = pair.x + 1e-3 * rng.standard_normal(pair.x.size) * np.minimum(np.abs(pair.x), lengths)
+    g, u = rng.standard_normal(pair.y.size), differences.short(rng.standard_normal(pair.x.size)) * lengths
+    y, cache = pair.call(pair.arguments(x))
     pulled = np.concatenate([np.ravel(d) for d in pair.gradients(pair.upstream(g), cache)])
-    doubt = 0.0
-    if fault:
-        push, doubt = differences.best_difference(pair.value, x, u)
-    else:
-        push = differences.complex_step(pair.value, x, u)
-    scale = max(float(np.abs(u * pulled).sum()), float(np.abs(push * g).sum()), limits.size * largest(g))
-    gap = _relative(abs(float(push @ g) - float(u @ pulled)), scale)
-    limit = limits.exact(pair.y) if not fault and limits.strict else limits.tolerance
-    limit = max(limit, _relative(doubt * float(np.abs(g).sum()), scale) if doubt else 0.0)
+    exact = fault is None and limits.strict
+    for why_not in dict.fromkeys((fault, "a second opinion")):  # what is legal at x need not be legal here
+        push, doubt = _push(pair, x, u, np.ravel(y), limits, why_not)
+        scale = max(float(np.abs(u * pulled).sum()), float(np.abs(push * g).sum()), limits.size * largest(g))
+        gap = _relative(abs(float(push @ g) - float(u @ pulled)), scale)
+        limit = limits.exact(pair.y) if exact and why_not is None else limits.tolerance
+        limit = max(limit, _relative(float(doubt @ np.abs(g)), scale))
+        if gap <= limit:
+            break
     ok = gap <= limit
-    detail = "" if ok or not here else "right at the point itself: does the pair remember another call?"
-    return Check("adjoint, another point", ok, gap, limit, detail)
+    hint = "right at the point itself: does the pair remember another call?"
+    return Check(
+        "adjoint, another point", ok, gap, limit, hint if not ok and here and gap > ELSEWHERE else ""
+    )
 
 
-def taylor(pair: Pair, rng: np.random.Generator, tolerance: float, free: Array) -> Check:
+def _push(
+    pair: Pair, x: Array, v: Array, start: Array, limits: Limits, fault: str | None
+) -> tuple[Array, Array]:
+    """Jv (m,), and how far ⟨v, Jᵀg⟩ of each output may be from it though backward is right."""
+    if fault is None:
+        push: Array = differences.complex_step(pair.value, x, v)
+        return push, ULPS_OF_Y * differences.EPS * np.abs(start) * np.linalg.norm(
+            v / np.maximum(1, np.abs(x))
+        )
+    found = slope(pair.value, x, v, start, limits.noise, good=0.01 * limits.tolerance)
+    return np.where(np.isfinite(found.value), found.value, 0.0), found.doubt
+
+
+def taylor(pair: Pair, rng: np.random.Generator, limits: Limits, lengths: Array) -> Check:
     """|f(x+hv) − f(x) − h⟨∇f, v⟩| falls as h²; f = ⟨g, y⟩, the median of three random lines."""
     orders = []
     for _ in range(3):
-        g, v = rng.standard_normal(pair.y.size), differences.short(rng.standard_normal(pair.x.size) * free)
+        g, v = rng.standard_normal(pair.y.size), differences.short(rng.standard_normal(pair.x.size)) * lengths
         pulled = pair.pull(g)
-        remainders = differences.taylor_remainders(
-            partial(_along, pair, g), pair.x, v, float(pulled @ v), TAYLOR_STEPS
-        )
+        along = partial(_along, pair, g, v)
+        start, rise = along(0.0), float(pulled @ v)
         rounding = 1e4 * differences.EPS * float(np.abs(g * np.ravel(pair.y)).sum())
-        allowed = 10 * tolerance * float(np.abs(pulled * v).sum())
+        rounding = max(rounding, 1e3 * limits.noise * float(np.linalg.norm(g)))
+        allowed = 10 * limits.tolerance * float(np.abs(pulled * v).sum())
         floors = np.array([max(rounding, allowed * h) for h in TAYLOR_STEPS])
-        orders.append(differences.observed_order(TAYLOR_STEPS, remainders, floors))
+        remainders: list[float] = []
+        for h in TAYLOR_STEPS:
+            with np.errstate(all="ignore"):  # a large step may leave the domain of the function
+                remainders.append(abs(along(h) - start - h * rise))
+            if len(remainders) > 2 and np.all(remainders[-2:] <= floors[len(remainders) - 2 :][:2]):
+                break  # rounding is all that is left
+        steps = TAYLOR_STEPS[: len(remainders)]
+        orders.append(differences.observed_order(steps, np.array(remainders), floors))
     known = [order for order in orders if order is not None]
     if not known:
         return Check("Taylor remainder", True, detail="nothing left above rounding: linear here")
@@ -185,5 +225,5 @@ def taylor(pair: Pair, rng: np.random.Generator, tolerance: float, free: Array) 
     )
 
 
-def _along(pair: Pair, g: Array, x: Array) -> float:
-    return float(g @ pair.value(x))
+def _along(pair: Pair, g: Array, v: Array, h: float) -> float:
+    return float(g @ pair.value(pair.x + h * v))

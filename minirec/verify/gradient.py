@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minirec.verify import conduct, derivative, diagnosis, differences, kinks, reference
+from minirec.verify import conduct, derivative, diagnosis, differences, kinks, reference, slopes
 from minirec.verify.curves import curves
 from minirec.verify.pair import (
     Pair,
@@ -50,8 +50,8 @@ def check_gradient(
     args       float64 arrays, and whatever else forward takes; a Generator starts anew in every call
     rng        for the random directions; None stands for seed 0, so that a report can be repeated
     wrt        positions of the arguments that receive a gradient, in the order in which backward returns
-               them. Default: the floating arrays; where backward returns fewer, those named as data
-               (target, weight, ...) are left out
+               them. Default: the floating arrays; where backward returns fewer, the last ones that are named
+               as data (target, weight, ...) are left out, and the first row says so
     zero       positions or names of arguments whose gradient is zero by mathematics
     names      names of the arguments for the report; default: the parameters of forward
     tolerance  largest relative error allowed: max |J_backward − J| / max |J|, both over all arguments. Up to
@@ -69,16 +69,16 @@ def check_gradient(
     zero out; nothing written in place; a second call gives the same bits; every argument matters, or is
     declared to be zero and is.
 
-    The error model: Richardson's differences at two steps tell their truncation, the noise of forward tells
-    their rounding. Where a column bends too sharply, smaller steps are tried, then complex step, if that is
-    legal: it is tried against differences, never trusted. A failed report names causes, where they can be
-    seen from outside. Raises TypeError or ValueError for arguments that cannot be checked, never for a
-    wrong gradient.
+    The error model: differences at one step tell their own truncation, the noise of forward tells their
+    rounding, and a much finer step must confirm them. Where one step does not do, all powers of two down to
+    1e-13 are tried, to both sides and to each alone; and complex step where that is legal, which is tried
+    against differences and never trusted. A column that none of them knows to 1e-5 fails as not measurable.
+    A failed report names causes, where they can be seen from outside. Raises TypeError or ValueError for
+    arguments that cannot be checked, never for a wrong gradient.
 
-    Its limits: a feature of forward narrower than about a thousandth, even about the point, looks flat to
-    every difference, so that a backward that leaves it out can pass and the right one be refused; log and
-    powers are refused at x below about 1e-5; an output or an argument that weighs less than 1e-10 of the
-    largest is hardly seen; at a kink each entry is judged by itself.
+    Its limits: a feature of forward narrower than 1e-12 is not seen. Without complex step, an output or an
+    argument that weighs less than rounding in the whole (about 1e-12 of it) is not judged by its own weight.
+    At a kink each entry is judged by itself: 1 for each of two equal maxima passes.
 
     >>> def square_forward(x):
     ...     return x**2, x
@@ -107,47 +107,46 @@ def check_gradient(
     form = list(_form(pair, names, rng))
     rows = [*(extra(*args) if extra else ()), *form]
     if not all(row.ok for row in form):
-        return Report(title, tuple(rows), zero=zeros, causes=_causes(pair, rows, "not asked", None))
+        return Report(title, tuple(rows), zero=zeros, causes=_causes(pair, rows, "not asked", None, None))
     pure = list(conduct.purity(pair, rng))
     pair.shared = all(row.ok for row in pure)
 
     # Where every gradient is declared to be zero, y is the only scale that is left.
     size = derivative.largest(pair.y) if declared.issuperset(pair.names) else 0.0
-    limits = derivative.Limits(tolerance, reference.noise(pair.value, pair.x), size)
-    direction, smooth = rng.standard_normal(pair.x.size), np.ones(pair.x.size, dtype=bool)
-    found = None
-    if jacobian and method == "differences":
-        found = reference.by_differences(pair, limits.noise, size)
-        smooth = found.smooth
-    fault = differences.complex_step_fault(pair.value, pair.x, differences.short(direction * smooth))
+    limits = derivative.Limits(tolerance, slopes.noise(pair.value, pair.x), size)
+    exact = limits.exact(pair.y)
+    found = (
+        reference.by_differences(pair, limits.noise, size) if jacobian and method == "differences" else None
+    )
+    lengths = reference.widths(pair.x) if found is None else found.lengths
+    line = differences.short(rng.standard_normal(pair.x.size)) * lengths
+    fault = slopes.complex_step_fault(pair.value, pair.x, line, np.ravel(pair.y), limits.noise)
     if found is not None and fault is None:
-        found = reference.sharpened(found, pair, limits.exact(pair.y), size)
+        found = reference.sharpened(found, pair, exact, size)
     elif jacobian and fault is None:
-        found = reference.by_complex_step(pair, limits.exact(pair.y), size)
-    free = smooth if found is None or fault else smooth | found.by_complex_step
+        found = reference.by_complex_step(pair, exact, size)
+    elif jacobian and found is None:
+        rows.append(Check("full Jacobian", False, detail=f"complex step: {fault}"))
+
+    error, worst, reach = float("inf"), None, None
     if found is not None:
         made, error, worst, reach = derivative.full_jacobian(pair, rng, found, limits)
         rows += made
     else:
-        if jacobian:
-            rows.append(Check("full Jacobian", False, detail=f"complex step: {fault}"))
         rows.append(kinks.along_a_line(pair, rng, limits.noise))
-    row, gap, along, grip = derivative.adjoint(pair, rng, limits, fault, free, directions)
-    rows.append(row)
-    if found is None:
-        error, worst, reach = gap, along, grip
-    rows += [
-        derivative.another_point(pair, rng, limits, fault, free, row.ok),
-        derivative.taylor(pair, rng, tolerance, smooth),
-        conduct.linear(pair, rng),
-        conduct.zero_upstream(pair),
-        *pure,
-    ]
+    if found is not None or rows[-1].ok:  # along a line with a kink there is no derivative
+        row, gap, along, grip = derivative.adjoint(pair, rng, limits, fault, lengths, directions)
+        if found is None:
+            error, worst, reach = gap, along, grip
+        rows += [
+            row,
+            derivative.another_point(pair, rng, limits, fault, lengths, row.ok),
+            derivative.taylor(pair, rng, limits, lengths),
+        ]
+    rows += [conduct.linear(pair, rng), conduct.zero_upstream(pair), *pure]
     rows += _vacuity(pair, declared, reach)
-    expected = None if found is None else found.J
-    known = 1e-8 if found is None else float(found.doubt.max()) / max(found.scale, size, 1e-300)
-    causes = _causes(pair, rows, fault, expected, known)
-    draw = partial(curves, pair, 0, smooth, fault)
+    causes = _causes(pair, rows, fault, found, limits)
+    draw = partial(curves, pair, 0, lengths, fault)
     return Report(title, tuple(rows), error, worst, zeros, causes, draw)
 
 
@@ -218,36 +217,49 @@ def _form(pair: Pair, names: Sequence[str], rng: np.random.Generator) -> Iterato
 
 
 def _causes(
-    pair: Pair, rows: Sequence[Check], fault: str | None, expected: Array | None, known: float = 1e-8
+    pair: Pair,
+    rows: Sequence[Check],
+    fault: str | None,
+    found: reference.Reference | None,
+    limits: derivative.Limits | None,
 ) -> tuple[diagnosis.Cause, ...]:
     """What is probably wrong, where a row has failed that says something about the numbers."""
     failed = {row.name for row in rows if not row.ok}
     if not failed & TELLING or not np.all(np.isfinite(pair.y)):
         return ()
-    if expected is None and (
-        pair.x.size > FEW or "kinks" in failed
-    ):  # a difference across a kink tells nothing
+    if found is None:
+        if pair.x.size > FEW or "kinks" in failed:  # a difference across a kink tells nothing
+            return ()
+        if limits is None:
+            limits = derivative.Limits(1e-8, slopes.noise(pair.value, pair.x), 0.0)
+        if fault is None:
+            found = reference.by_complex_step(pair, limits.exact(pair.y), limits.size)
+        else:
+            found = reference.by_differences(pair, limits.noise, limits.size)
+    known = float(found.doubt[~found.kink].max(initial=0.0)) / max(
+        found.scale, limits.size if limits else 0.0, 1e-300
+    )
+    if not known <= reference.KNOWN:
         return ()
-    if expected is None:
-        expected = differences.jacobian(pair.value, pair.x, "differences" if fault else "complex")
-    tolerance = min(max(2 * known, 1e-10), 1e-8)  # what the expected Jacobian is good to
     rng = np.random.default_rng(0)
-    return diagnosis.diagnose(diagnosis.evidence(pair, rng, expected, tolerance=tolerance))
+    return diagnosis.diagnose(diagnosis.evidence(pair, rng, found.J, tolerance=max(2 * known, 1e-10)))
 
 
-def _vacuity(pair: Pair, declared: set[str], reach: Sequence[float]) -> Iterator[Check]:
-    """A gradient of zero is declared, and a declared one is zero. `reach`: largest |gradient|, relative."""
-    if not reach:
+def _vacuity(pair: Pair, declared: set[str], reach: Sequence[derivative.Reach] | None) -> Iterator[Check]:
+    """A gradient of zero is declared, and a declared one is zero."""
+    if reach is None:
         return
-    sizes = dict(zip(pair.names, reach, strict=True))
-    idle = [name for name, size in sizes.items() if name not in declared and not size > ZERO]
+    reaches = dict(zip(pair.names, reach, strict=True))
+    idle = [
+        name
+        for name, (size, seen) in reaches.items()
+        if name not in declared and not size > ZERO and not seen
+    ]
     yield Check(
         "every argument matters", not idle, detail=f"no gradient for {', '.join(idle)}" if idle else ""
     )
     if declared:
-        largest = max(sizes[name] for name in declared)
-        moved = [
-            f"{name} ({sizes[name]:.1e})" for name in sizes if name in declared and not sizes[name] <= ZERO
-        ]
+        sizes = {name: reaches[name].size for name in pair.names if name in declared}
+        moved = [f"{name} ({size:.1e})" for name, size in sizes.items() if not size <= ZERO]
         detail = f"not zero: {', '.join(moved)}" if moved else ""
-        yield Check("declared zeros are zero", not moved, largest, ZERO, detail)
+        yield Check("declared zeros are zero", not moved, max(sizes.values()), ZERO, detail)

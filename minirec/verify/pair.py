@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-# Floating arguments of these names are data where backward returns fewer gradients than there are arrays.
+# The last floating arguments are data if they have these names and backward returns fewer gradients.
 DATA_NAMES = frozenset({"mask", "ids", "users", "items", "ratings", "target", "targets", "weight", "weights"})
 
 
@@ -46,7 +46,7 @@ class Pair:
         """Fresh arguments for one call: `x` (n,) cut into the differentiable ones, the others copied."""
         given = {} if x is None else dict(zip(self.wrt, self.parts, strict=True))
         return [
-            x[given[i]].reshape(value.shape) if x is not None and i in given else fresh_copy(value)
+            x[given[i]].reshape(value.shape).copy() if x is not None and i in given else fresh_copy(value)
             for i, value in enumerate(self.args)
         ]
 
@@ -112,10 +112,13 @@ def is_floating(value: Any) -> bool:
 def differentiable(args: Sequence[Any], names: Sequence[str], returned: int) -> list[int]:
     """Positions of the floating arrays, `returned` of them being known to get a gradient.
 
-    Where that is fewer than there are, those that are data by name (DATA_NAMES) get none.
+    Where that is fewer than there are, the last ones get none as long as they are data by name (DATA_NAMES):
+    (prediction, target, weight) has one gradient, but (x, weight, bias) has three.
     """
     floating = [i for i, value in enumerate(args) if is_floating(value)]
-    return floating if returned >= len(floating) else [i for i in floating if names[i] not in DATA_NAMES]
+    while len(floating) > returned and names[floating[-1]] in DATA_NAMES:
+        floating.pop()
+    return floating
 
 
 def returned_gradients(forward: Callable[..., Any], backward: Callable[..., Any], args: Sequence[Any]) -> int:

@@ -1,12 +1,9 @@
-"""The Jacobian that a backward function is held against, and how far each of its columns can be trusted.
+"""The Jacobian that a backward function is held against, and how far each of its entries can be trusted.
 
-Differences know their own error: what is left of the truncation shows in how much they move when the step is
-halved, and rounding follows from the noise of the function itself. Both are measured from forward alone,
-never by how well backward agrees. Where that error is too large, a column is differenced at smaller steps,
-and, where complex step is legal, taken from there.
+By differences (slopes.py), which know their own error; where that is too large and complex step is legal,
+from there. All of it is measured from forward alone, never by how well backward agrees.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,120 +11,121 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minirec.verify import differences
-from minirec.verify.kinks import SLACK, Kinks, find_kinks, one_smooth_side
+from minirec.verify.differences import EPS
 from minirec.verify.pair import Pair
+from minirec.verify.slopes import COARSE, STEPS, Slope, both_sides, every_step, one_step
 
 Array = NDArray[Any]
-Function = Callable[[Array], Array]
 
-SAFETY = (
-    2.0  # times |R(h) − R(h/2)|, which overstates the truncation that is left after one more extrapolation
-)
-ROUNDING = (
-    30.0  # times noise / h: 7 standard deviations of the extrapolated difference, which has 4.0 noise / h
-)
 ULPS = 100.0  # rounding of backward itself, in units of eps · S
-SHARP = 1e-10  # columns whose error may be larger than this, relative to S, are made again with smaller steps
+ULPS_OF_Y = 20.0  # the same in units of eps · |y| / max(1, |x|): y (1 − y) of a y near 1 is rounded like y
+SHARP = 1e-10  # columns whose doubt is larger than this, relative to S, are made again with all steps
 KNOWN = 1e-2  # differences with a larger doubt, relative to S, cannot confirm a complex step
-FINER = (1e-1, 1e-2, 1e-3)
-
-
-def noise(f: Function, x: Array) -> float:
-    """Standard deviation of the rounding error of f at x: the largest over its outputs.
-
-    From the sixth differences of ten values on a line so short that f is straight there as far as it is
-    smooth, and only what rounding adds is left; var Δ⁶ = 924 var f. From x to one side and to the other, the
-    smaller of the two: a kink at x is not met, one close by on one side only.
-    Source: Hamming 1973; Moré & Wild 2011.
-    """
-    v = 1e-8 * np.where(np.arange(x.size) % 2 == 0, 1.0, -1.0) * np.maximum(1.0, np.abs(x))
-    sides = []
-    for side in (v, -v):
-        values = np.stack([f(x + k * side) for k in range(10)])  # (10, m)
-        sides.append(np.sqrt((np.diff(values, n=6, axis=0) ** 2).mean(axis=0) / 924.0))
-    least = 0.5 * differences.EPS * float(np.abs(values[0]).max(initial=0.0))
-    return max(float(np.minimum(*sides).max(initial=0.0)), least)
+EXACT = 1e-11  # relative error allowed where complex step gives the derivative to rounding
+TINY = 2.0**-24  # below this an x takes steps in proportion to itself too
+MARGIN = 1 / 16  # of the step within which a column was seen to be smooth: how far random lines go in it
 
 
 @dataclass
 class Reference:
-    """J (m, n) with the error that each column may have (n,), absolute, and what is not smooth."""
+    """J (m, n) with the doubt of every entry, absolute; the entries on a kink, and there both derivatives.
+
+    `lengths` (n,) says how far each column is smooth, in units of the first step: max(1, |x|) as a rule, and
+    0 where there is a kink. `by_complex_step` (n,): the columns that come from there.
+    """
 
     J: Array
     doubt: Array
-    kinks: Kinks
-    smooth: Array  # (n,) False where there is a kink or a sharp bend within the first step
-    by_complex_step: Array  # (n,) the columns that come from there
+    kink: Array
+    left: Array
+    right: Array
+    lengths: Array
+    by_complex_step: Array
 
     @property
     def scale(self) -> float:
-        """S = max |J|."""
-        return float(np.abs(self.J).max(initial=0.0))
+        """S = max |J|, over the entries that are known."""
+        known = self.doubt <= KNOWN * np.abs(self.J)
+        return float(np.abs(self.J[known] if known.any() else self.J).max(initial=0.0))
 
 
-@np.errstate(all="ignore")  # a step may leave the domain of the function; a smaller one then does not
+def widths(x: Array) -> Array:
+    """The unit of a step in each entry: the power of two at max(1, |x|), so that x ± step is exact."""
+    return 2.0 ** np.floor(np.log2(np.maximum(1.0, np.abs(x))))
+
+
 def by_differences(pair: Pair, rounding: float, size: float) -> Reference:
-    """All columns by Richardson's differences at three steps, extrapolated once more."""
-    f, x, start = pair.value, pair.x, np.ravel(pair.y)
-    h = np.array([differences.step_for(v) for v in x])
-    values = np.stack([differences.both_sides(f, x, _unit(x, j), h[j]) for j in range(x.size)])
-    J, gap, bend = (part.T for part in differences.extrapolated(values, h, start))  # (m, n) each
-    J, gap, bend = np.where(np.isfinite(J), J, 0.0), _or_inf(gap), _or_inf(bend)
-    S = max(float(np.abs(J).max(initial=0.0)), size)
-    bent: Array = np.any(np.abs(bend) > SLACK * S + 100 * rounding / h, axis=0)
-    kinks = find_kinks(f, x, start, np.flatnonzero(bent), rounding, S)
-    gap = np.where(kinks.at, 0.0, gap)
-    doubt: Array = SAFETY * gap.max(axis=0) + ROUNDING * rounding / h
-    found = Reference(J, doubt, kinks, ~bent, np.zeros(x.size, dtype=bool))
-    good = SHARP * max(found.scale, size)
-    for j in map(int, np.flatnonzero(doubt > good)):
-        for finer in FINER:
-            column, apart, _ = differences.romberg(f, x, _unit(x, j), finer * h[j], start)
-            _take(found, j, column, apart, ROUNDING * rounding / (finer * h[j]))
-            if doubt[j] <= good:
-                break
-        if doubt[j] > good and bent[j]:
-            w = h[j] / differences.STEP  # max(1, |x_j|)
-            parts = one_smooth_side(f, x, w * _unit(x, j), start, rounding)
-            _take(found, j, *(part / w for part in parts))
-    found.doubt += ULPS * differences.EPS * max(found.scale, size)
+    """All columns by differences. `size` is the scale of J where J itself has none."""
+    f, x, start, w = pair.value, pair.x, np.ravel(pair.y), widths(pair.x)
+    values = np.stack([both_sides(f, x, w[j] * _unit(x, j), STEPS) for j in range(x.size)])
+    found = _reference(one_step(values, start, rounding), w)  # (n, 2, 4, m) in, (m, n) out
+    S = max(found.scale, size)
+    for j in map(int, np.flatnonzero((found.doubt > SHARP * S).any(axis=0))):
+        for width in (w[j], *([abs(x[j])] if 0 < abs(x[j]) < TINY else [])):
+            again = every_step(f, x, width * _unit(x, j), start, rounding)
+            column = _reference(Slope(*(part[None] for part in again)), np.array([width]))
+            if width == w[j] or column.doubt.max() < found.doubt[:, j].max():
+                _replace(found, j, column)
+    found.doubt += ULPS * EPS * max(found.scale, size)
     return found
-
-
-def _take(found: Reference, j: int, column: Array, apart: Array, rounding: Any) -> None:
-    """Use this column where it is better known than the one that is there."""
-    doubt = SAFETY * float(np.where(found.kinks.at[:, j], 0.0, _or_inf(apart)).max(initial=0.0)) + rounding
-    if doubt < found.doubt[j]:
-        found.J[:, j], found.doubt[j] = column, doubt
 
 
 def sharpened(found: Reference, pair: Pair, exact: float, size: float) -> Reference:
     """The columns that differences leave in doubt, by complex step: for where that is legal.
 
-    Only those that agree with the differences within the doubt of these, where it leaves two digits: a step
-    that is legal in a random direction need not be legal for every column. `exact` is the relative error of
-    complex step.
+    Only those that agree with the differences within the doubt of these: a step that is legal in a random
+    direction need not be legal for every column. `exact` is the relative error of complex step.
     """
     S = max(found.scale, size)
-    for j in map(int, np.flatnonzero((found.doubt > SHARP * S) | ~found.smooth)):
-        if not found.kinks.at[:, j].any():
+    for j in map(int, np.flatnonzero((found.doubt > SHARP * S).any(axis=0))):
+        if not found.kink[:, j].any() and (found.doubt[:, j] <= KNOWN * S).all():
             column = differences.complex_step(pair.value, pair.x, _unit(pair.x, j))
-            if np.abs(column - found.J[:, j]).max(initial=0.0) <= found.doubt[j] <= KNOWN * S:
-                found.J[:, j], found.doubt[j], found.by_complex_step[j] = column, exact * S, True
+            if np.all(np.abs(column - found.J[:, j]) <= found.doubt[:, j]):
+                found.J[:, j], found.by_complex_step[j] = column, True
+    of_these = found.by_complex_step
+    found.doubt[:, of_these] = complex_doubt(found.J, pair, exact, max(found.scale, size))[:, of_these]
     return found
 
 
 def by_complex_step(pair: Pair, exact: float, size: float) -> Reference:
     """All columns by complex step."""
-    n = pair.x.size
     J = differences.jacobian(pair.value, pair.x, "complex")
-    found = Reference(J, np.zeros(n), Kinks.none(len(J), n), np.ones(n, dtype=bool), np.ones(n, dtype=bool))
-    found.doubt[:] = exact * max(found.scale, size)
-    return found
+    no = np.zeros(J.shape, dtype=bool)
+    scale = max(float(np.abs(J).max(initial=0.0)), size)
+    doubt = complex_doubt(J, pair, exact, scale)
+    return Reference(J, doubt, no, J, J, widths(pair.x), np.ones(pair.x.size, dtype=bool))
 
 
-def _or_inf(values: Array) -> Array:
-    return np.where(np.isfinite(values), values, np.inf)
+def complex_doubt(J: Array, pair: Pair, exact: float, S: float) -> Array:
+    """How far backward may be from a J (m, n) by complex step, of scale S.
+
+    `exact` relative to S; where an argument weighs less than the whole in an output, to its own weight there,
+    down to the rounding of the whole.
+    """
+    own = np.empty_like(J)
+    for part in pair.parts:
+        own[:, part] = np.abs(J[:, part]).max(axis=1, keepdims=True, initial=0.0)
+    whole = ULPS * EPS * max(1.0, exact / EXACT)
+    of_y = ULPS_OF_Y * EPS * np.abs(np.ravel(pair.y))[:, None] / np.maximum(1.0, np.abs(pair.x))
+    allowed: Array = np.minimum(exact * S, exact * own + whole * S) + of_y
+    return allowed
+
+
+def _reference(slopes: Slope, width: Array) -> Reference:
+    """The slopes (n, m) along w_j · e_j as columns of a Jacobian."""
+    scaled = (part.T / width for part in (slopes.value, slopes.doubt, slopes.left, slopes.right))
+    J, doubt, left, right = (np.array(part) for part in scaled)
+    J[~np.isfinite(J)] = 0.0  # the doubt is inf there
+    kink = np.array(slopes.kink.T)
+    step = slopes.step.T.min(axis=0, initial=COARSE)
+    lengths = np.where(step < COARSE, MARGIN * step / COARSE, 1.0) * width * ~kink.any(axis=0)
+    return Reference(J, doubt, kink, left, right, lengths, np.zeros(len(width), dtype=bool))
+
+
+def _replace(found: Reference, j: int, column: Reference) -> None:
+    for name in ("J", "doubt", "kink", "left", "right"):
+        getattr(found, name)[:, j] = getattr(column, name)[:, 0]
+    found.lengths[j] = column.lengths[0]
 
 
 def _unit(x: Array, j: int) -> Array:

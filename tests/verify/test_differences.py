@@ -50,49 +50,6 @@ def test_jacobian_has_a_row_per_output_and_a_column_per_input(method: str) -> No
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-8, equal_nan=False)
 
 
-def test_best_difference_moves_to_a_smaller_step_where_the_function_bends() -> None:
-    def sharp(x: Any) -> Any:
-        return np.sin(200.0 * x)
-
-    exact = 200.0 * math.cos(20.0)
-    plain = abs(differences.richardson(sharp, 0.1) - exact)
-    best, doubt = differences.best_difference(sharp, 0.1)
-    assert abs(best - exact) < plain / 100
-    assert abs(best - exact) <= 10 * doubt  # it knows how far to be trusted
-
-
-def test_best_difference_doubts_itself_at_a_kink() -> None:
-    _, doubt = differences.best_difference(lambda x: np.maximum(x, 0.0), 1e-5)
-    assert doubt > 1e-3
-
-
-@pytest.mark.parametrize(
-    ("f", "words"),
-    [
-        (lambda x: np.abs(x) * x, "drops|differ"),
-        (lambda x: x / np.linalg.norm(x), "differ"),
-        (lambda x: x * np.var(x), "differ"),
-        (lambda x: x.conj() * x, "differ"),
-        (lambda x: x + 1e-4 * np.abs(x), "differ"),
-        (lambda x: np.array(x, dtype=np.float64), "complex input"),
-        (lambda x: x.real * 2.0, "imaginary"),
-        (lambda x: x if np.isrealobj(x) else 2 * x, "another value"),
-        (lambda x: np.logaddexp(x, 0.0), "complex input"),
-    ],
-)
-def test_an_illegal_complex_step_is_found_out(f: Callable[[Any], Any], words: str) -> None:
-    x = np.array([0.7, -1.1, 0.4])
-    fault = differences.complex_step_fault(f, x, np.array([1.0, 0.5, -2.0]))
-    assert fault is not None
-    assert any(word in fault for word in words.split("|")), fault
-
-
-@pytest.mark.parametrize("f", [np.exp, np.tanh, lambda x: x @ x, lambda x: np.where(x.real > 0, x, 0.1 * x)])
-def test_a_legal_complex_step_is_accepted(f: Callable[[Any], Any]) -> None:
-    x = np.array([0.7, -1.1, 0.4])
-    assert differences.complex_step_fault(f, x, np.array([1.0, 0.5, -2.0])) is None
-
-
 def test_taylor_remainders_have_order_two_and_order_one_when_the_slope_is_wrong() -> None:
     steps, nothing = [1e-2, 5e-3, 2.5e-3], np.zeros(3)
     right = differences.taylor_remainders(np.exp, 0.0, 1.0, 1.0, steps)

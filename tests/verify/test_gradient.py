@@ -228,13 +228,14 @@ def test_a_complex_step_that_is_legal_is_used(f: Any, derivative: Any) -> None:
     assert adjoint.detail == "by complex step"
 
 
-def test_a_sharp_bend_is_named() -> None:
+def test_what_bends_more_sharply_than_any_step_is_not_measurable() -> None:
     def forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return np.sin(1e6 * x.real), x
+        return np.sin(1e13 * x.real), x
 
-    report = check_gradient(forward, lambda dy, x: dy * 1e6 * np.cos(1e6 * x), X)
+    report = check_gradient(forward, lambda dy, x: dy * 1e13 * np.cos(1e13 * x), X)
     assert not report.ok
-    assert "a kink, or a sharp bend?" in str(report)
+    assert "not measurable for x[0]" in str(report)
+    assert "a jump, or a sharp bend?" in str(report)
 
 
 def test_the_worst_entry_is_where_the_mistake_is() -> None:
@@ -294,17 +295,19 @@ def test_an_integer_output_cannot_be_checked() -> None:
 def test_an_argument_with_the_name_of_data_is_not_left_out_in_silence() -> None:
     x, W, b = normal(5, 3), normal(3, 7), normal(7)
 
+    def without_bias(x: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, F.LinearCache]:
+        return F.linear_forward(x, weight, np.zeros(7))
+
+    report = check_gradient(without_bias, lambda dy, cache: F.linear_backward(dy, cache)[0], x, W)
+    assert "not checked: weight; wrt= takes in what has a gradient" in str(report)
+
     def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, F.LinearCache]:
         return F.linear_forward(x, weight, bias)
 
-    def forgets(dy: np.ndarray, cache: F.LinearCache) -> tuple[np.ndarray, np.ndarray]:
-        dx, _, db = F.linear_backward(dy, cache)
-        return dx, db
-
-    assert "not checked: weight" in str(check_gradient(forward, forgets, x, W, b))
-    assert "one gradient each" in [
-        r.name for r in check_gradient(forward, forgets, x, W, b, wrt=[0, 1, 2]).failures
-    ]
+    # Data come last: a weight before a bias is a parameter, and its gradient is missing.
+    forgets = check_gradient(forward, lambda dy, cache: F.linear_backward(dy, cache)[::2], x, W, b)
+    assert [row.name for row in forgets.failures] == ["one gradient each"]
+    assert "2 returned for 3 (x, weight, bias)" in str(forgets)
     assert "not checked" not in str(check_gradient(forward, F.linear_backward, x, W, b))
 
 
@@ -332,3 +335,97 @@ def test_a_backward_that_fails_for_a_constant_dy_or_for_another_layout_is_notice
         row = next(row for row in report.checks if row.name == "linear in dy")
         assert not row.ok
         assert row.detail == f"not for {words}"
+
+
+def small(b: Any, by_step: bool) -> Any:
+    return b**2 if by_step else b.real**2
+
+
+@pytest.mark.parametrize("by_step", [True, False])
+@pytest.mark.parametrize("jacobian", [True, False])
+def test_a_small_argument_is_judged_by_its_own_weight(jacobian: bool, by_step: bool) -> None:
+    big = 1e10 if by_step else 1e8  # beside which differences still see b
+
+    def forward(x: Any, b: Any) -> tuple[Any, Any]:
+        return (big * x if by_step else big * x.real) + small(b, by_step), b
+
+    def backward(dy: Any, b: Any) -> Any:
+        return big * dy, 2 * b * dy
+
+    args = normal(5), normal(5, seed=1)
+    report = check_gradient(forward, backward, *args, jacobian=jacobian)
+    assert report.ok, str(report)
+    for wrong in (lambda dy, b: (big * dy, -2 * b * dy), lambda dy, b: (big * dy, 3 * b * dy)):
+        assert not check_gradient(forward, wrong, *args, jacobian=jacobian).ok
+
+
+def test_a_small_output_is_judged_by_its_own_weight_where_complex_step_is_legal() -> None:
+    for size in (1e-6, 1e-9, 1e-12):
+
+        def forward(x: Any, size: float = size) -> tuple[Any, Any]:
+            return np.stack([x**3, size * np.sin(x)]), x
+
+        def backward(dy: Any, x: Any, off: float, size: float = size) -> Any:
+            return 3 * x**2 * dy[0] + off * size * np.cos(x) * dy[1]
+
+        x = normal(5)
+        assert check_gradient(forward, lambda dy, c: backward(dy, c, 1.0), x, method="complex").ok
+        assert not check_gradient(forward, lambda dy, c: backward(dy, c, 1.5), x, method="complex").ok
+
+
+def test_a_formula_that_rounds_like_y_is_no_mistake() -> None:
+    def forward(x: Any) -> tuple[Any, Any]:
+        y = 1 / (1 + np.exp(-x))
+        return y, y
+
+    for seed in range(20):  # y (1 − y) of a y near 1 keeps few digits
+        report = check_gradient(forward, lambda dy, y: dy * y * (1 - y), 12 * normal(5, seed=seed))
+        assert report.ok, str(report)
+
+
+def test_a_forward_that_writes_into_its_argument_fails_in_that_row_alone() -> None:
+    def forward(x: Any) -> tuple[Any, Any]:
+        x *= 2
+        return x**2, x.copy()
+
+    report = check_gradient(forward, lambda dy, doubled: 4 * doubled * dy, normal(5))
+    assert [row.name for row in report.failures] == ["nothing written in place"]
+
+
+def test_at_a_kink_without_the_jacobian_no_other_row_fails() -> None:
+    W = normal(5, 3)
+    report = check_gradient(
+        lambda x: (np.maximum(x @ W, 0), x @ W), lambda dy, s: (dy * (s > 0)) @ W.T, np.zeros((2, 5)),
+        jacobian=False, zero=["x"],
+    )  # fmt: skip
+    assert [row.name for row in report.failures] == ["kinks"]
+
+
+@pytest.mark.parametrize("k", [1e3, 1e4, 1e5])
+def test_a_narrow_even_feature_is_not_passed_over(k: float) -> None:
+    x = np.array([3e-7, 1e-4, 2.0])
+
+    def forward(x: Any) -> tuple[Any, Any]:
+        return np.exp(-((k * x) ** 2)) + x, x
+
+    def right(dy: Any, x: Any) -> Any:
+        return dy * (1 - 2 * k * k * x * np.exp(-((k * x) ** 2)))
+
+    assert check_gradient(forward, right, x).ok
+    wrong = check_gradient(forward, lambda dy, x: dy, x)
+    assert {"full Jacobian", "adjoint"} <= {row.name for row in wrong.failures}
+    assert not check_gradient(forward, lambda dy, x: dy, x, jacobian=False).ok
+
+
+@pytest.mark.parametrize("s", [1e-8, 1e-6, 1e4, 1e6, 1e8])
+def test_arguments_of_any_scale(s: float) -> None:
+    x = s * np.array([0.4, -1.2, 2.2])
+    for f, derivative in (
+        (lambda x: np.sin(x / s), lambda x: np.cos(x / s) / s),
+        (lambda x: np.abs(x / s) ** 3, lambda x: 3 * (x / s) ** 2 * np.sign(x) / s),
+        (lambda x: (x - s) ** 2, lambda x: 2 * (x - s)),
+    ):
+        assert check_gradient(lambda x, f=f: (f(x), x), lambda dy, x, d=derivative: dy * d(x), x).ok
+        assert not check_gradient(
+            lambda x, f=f: (f(x), x), lambda dy, x, d=derivative: dy * d(x) * (1 + 1e-6), x
+        ).ok

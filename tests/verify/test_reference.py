@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from minirec import functional as F
-from minirec.verify import check_gradient, reference
+from minirec.verify import check_gradient, reference, slopes
 from minirec.verify.pair import Pair
 from minirec.verify.report import Check, Report
 
@@ -60,17 +60,10 @@ def test_no_false_alarm(row: gradient_table.Row) -> None:
 )
 def test_the_doubt_bounds_the_error(f: Any, x: np.ndarray) -> None:
     pair = Pair(lambda x: (f(x), x), lambda dy, x: dy, [x], [0], ["x"])
-    found = reference.by_differences(pair, reference.noise(pair.value, pair.x), 0.0)
+    found = reference.by_differences(pair, slopes.noise(pair.value, pair.x), 0.0)
     # The exact Jacobian by complex step: these functions allow it.
     exact = np.stack([np.imag(f(x + 1e-30j * unit)) / 1e-30 for unit in np.eye(x.size)], axis=1)
-    assert np.all(np.abs(found.J - exact).max(axis=0) <= found.doubt)
-
-
-def test_noise_is_the_rounding_error_of_the_function() -> None:
-    x = normal(31)
-    assert 1e-17 < reference.noise(np.sin, x) < 3e-16
-    assert 1e-13 < reference.noise(lambda x: (np.sin(x) + 1e4) - 1e4, x) < 1e-11
-    assert reference.noise(lambda x: 2.0 * np.maximum(x, 0), np.zeros(31)) < 1e-20  # a kink is no noise
+    assert np.all(np.abs(found.J - exact) <= found.doubt)
 
 
 def sharp(x: Any) -> Any:
@@ -90,7 +83,7 @@ def test_a_column_that_bends_sharply_is_taken_by_complex_step_where_that_is_lega
 
     report = check_gradient(forward, backward, normal(3))
     assert report.ok, str(report)
-    assert "1 of 3 columns by complex step" in jacobian(report).detail
+    assert "1 column by complex step" in jacobian(report).detail
     wrong = check_gradient(forward, lambda dy, x: backward(dy, x) * (1 + 1e-10), normal(3))
     assert not wrong.ok
 
@@ -101,7 +94,7 @@ def test_where_complex_step_is_not_legal_the_row_says_what_differences_are_good_
 
     report = elementwise(very_sharp, lambda x: 3e5 * np.cos(3e5 * x) * (1 + 1e-7), normal(3))
     assert not jacobian(report).ok
-    assert "differences are only good to" in jacobian(report).detail
+    assert "the limit is what differences are good to here: " in jacobian(report).detail
 
 
 def test_a_step_that_leaves_the_domain_is_made_smaller() -> None:
@@ -118,4 +111,5 @@ def test_a_wrong_column_with_a_strict_limit_is_named_beside_one_with_a_loose_lim
 
     report = check_gradient(forward, backward, np.array([0.3, 0.7]))
     assert not jacobian(report).ok
-    assert "x[1] is off by" in jacobian(report).detail
+    assert report.worst is not None
+    assert (report.worst.argument, report.worst.entry) == ("x", (1,))

@@ -1,12 +1,14 @@
 """What a comparison of two formulas found: one row per kind of point, the worst point, and a verdict.
 
-Made by same.py; printed as a table with a sentence at the end.
+Made by compare.py; printed as a table with a sentence at the end.
 """
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+
+LIKE_SINGLE = 6.0  # digits at least in agreement, where rounding to float32 (7.2 digits) may be the cause
 
 
 class Row(NamedTuple):
@@ -42,6 +44,7 @@ class Agreement:
     names    of the two formulas
     kept     the digits that each of the two keeps where they disagree by rounding; None where it is unknown
     as_far_as_seen  longer numbers were no help: the verdict rests on where the two agree
+    single   which of the two computes in single precision
     """
 
     verdict: str
@@ -51,6 +54,7 @@ class Agreement:
     names: tuple[str, str]
     kept: tuple[float, float] | None = None
     as_far_as_seen: bool = False
+    single: tuple[bool, bool] = (False, False)
 
     @property
     def ok(self) -> bool:
@@ -90,14 +94,26 @@ class Agreement:
             more = "or more" if self.digits >= limit else "at the worst point, where rounding allows no more"
             return f"The two are the same function, to {self.digits:.1f} digits {more}."
         if self.verdict == "different":
-            return f'The two are different functions: they differ at the points "{self.worst.kind}".'
+            text = f'The two are different functions: they differ at the points "{self.worst.kind}".'
+            generic = next(row for row in self.rows if row.kind == "generic")
+            if not any(self.single) and not generic.ok and generic.digits > LIKE_SINGLE:
+                text += " A step in single precision (float32) inside one of them would look like this, too."
+            return text
         seen = ", as far as can be seen" if self.as_far_as_seen else ""
         text = f"The two are the same in exact arithmetic{seen}, and rounding or overflow separates them."
+        if any(self.single):
+            who = "Both compute" if all(self.single) else f"{self._one(self.single[0])} computes"
+            text += f" {who} in single precision (float32): no more than 7 digits could be compared."
         if self.kept is None or self.better is None:
             return text
         low, high = sorted(self.kept)
-        who = self.better.replace("the ", "The ", 1) if self.better.startswith("the ") else self.better
+        who = self._one(self.better == self.names[0])
         return f"{text} {who} keeps {high:.1f} digits, the other {low:.1f}."
+
+    def _one(self, first: bool) -> str:
+        """The name of one of the two, at the start of a sentence."""
+        name = self.names[0] if first else self.names[1]
+        return name.replace("the ", "The ", 1) if name.startswith("the ") else name
 
 
 def _show(value: Any) -> str:

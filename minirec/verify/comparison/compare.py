@@ -1,51 +1,24 @@
 """Are two formulas the same function? They are compared at random and at adversarial points.
 
-Where they disagree in double precision, both are computed once more with longer numbers (np.longdouble): a
-difference that shrinks with the rounding error is rounding, one that stays is mathematics.
+points.py makes the points, evaluation.py compares, judgement.py says of a difference whether it is rounding;
+here stand the order of it all and the verdict.
 """
 
-import math
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from minirec.verify.comparison.agreement import Agreement, Row, WorstPoint
-from minirec.verify.comparison.points import Point, perturbed, points
-from minirec.verify.pair import argument_names, fresh_copy, is_floating
+from minirec.verify.comparison.evaluation import Formula, Outcome, compare, compare_sized, evaluate
+from minirec.verify.comparison.judgement import EPS, digits, judge, works_in_single
+from minirec.verify.comparison.points import Point, points
+from minirec.verify.pair import argument_names
 
 __all__ = ["Agreement", "same"]
 
-Array = NDArray[Any]
-Formula = Callable[..., Any]
-
-EPS = float(np.finfo(np.float64).eps)
-LONGER = float(np.finfo(np.longdouble).eps) < EPS / 100  # not on Windows, and not on every ARM
-GAIN = 1.5  # decimal digits that a rounding error must shrink by in longer numbers; 3.3 are expected
-GONE = 1e-6  # two results this close, in longer numbers, where one of them overflowed in double precision
-SAFETY = 64.0  # times what one unit in the last digit of the arguments does to the result
 ADVERSARIAL = 3  # samples of each adversarial kind
-OVERFLOW = (OverflowError, ZeroDivisionError, FloatingPointError)  # Python's numbers raise what NumPy's carry
-
-
-class Outcome(NamedTuple):
-    """What two formulas gave at one point."""
-
-    point: Point
-    sample: int
-    gap: float  # relative: 0 equal, inf where one is not finite
-    allowed: float
-    entry: tuple[int, ...]
-    values: tuple[Any, Any]  # there; or the exceptions
-    note: str = ""
-    rounding: bool | None = None  # where gap > allowed: is it rounding? None: cannot be told
-    errors: tuple[float, float] | None = None  # of either, against longer numbers
-
-    @property
-    def ok(self) -> bool:
-        return self.gap <= self.allowed
 
 
 def same(
@@ -68,7 +41,8 @@ def same(
                points as much more as rounding the arguments changes the better of the two
 
     A point where both raise the same exception agrees; where both give NaN they are undefined there, which
-    is printed and is no difference. Raises ValueError where no generic point gives a number.
+    is printed and is no difference. At a point so extreme that longer numbers cannot tell rounding from
+    mathematics either, a difference decides nothing. Raises ValueError where no generic point gives a number.
 
     >>> same(np.sin, np.cos, lambda rng: (rng.standard_normal(5),)).verdict
     'different'
@@ -77,133 +51,24 @@ def same(
     generic = [tuple(domain(rng)) for _ in range(samples)]
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        outcomes = [_compare(f, g, Point("generic", a), s, tolerance) for s, a in enumerate(generic)]
+        outcomes = [compare(f, g, Point("generic", a), s, tolerance) for s, a in enumerate(generic)]
         _refuse_vacuity(outcomes)
         typical = float(np.median([_size(f, args) for args in generic]))
         for s, args in enumerate(generic[:ADVERSARIAL]):
             for point in points(args, argument_names(f, len(args))):
-                floor = 0.0 if point.sized else typical
-                outcome = _compare(f, g, point, s, tolerance, floor)
-                if point.sized and not outcome.ok:
-                    allowed = max(tolerance, SAFETY * _response(f, g, point, rng))
-                    outcome = outcome._replace(allowed=allowed)
-                outcomes.append(outcome)
-        outcomes = [o if o.ok else _judge(f, g, o) for o in outcomes]
-    return _agreement(outcomes, _names(f, g))
-
-
-def _compare(
-    f: Formula, g: Formula, point: Point, sample: int, tolerance: float, floor: float = 0.0
-) -> Outcome:
-    a, b = _evaluate(f, point.args), _evaluate(g, point.args)
-    if isinstance(a, Exception) or isinstance(b, Exception):
-        agree = type(a) is type(b)
-        note = f"both raise {type(a).__name__}" if agree else "one raises"
-        return Outcome(point, sample, 0.0 if agree else math.inf, tolerance, (), (a, b), note)
-    if a.shape != b.shape:
-        note = f"shapes {a.shape} and {b.shape}"
-        return Outcome(point, sample, math.inf, tolerance, (), (a.shape, b.shape), note)
-    gaps, undefined = _gaps(a, b, floor)
-    if not gaps.size:
-        return Outcome(point, sample, 0.0, tolerance, (), (a.shape, b.shape), "empty")
-    index = tuple(int(i) for i in np.unravel_index(int(np.argmax(gaps)), gaps.shape))
-    note = f"both undefined at {undefined} of {gaps.size}" if undefined else ""
-    return Outcome(point, sample, float(gaps[index]), tolerance, index, (a[index], b[index]), note)
-
-
-def _evaluate(f: Formula, args: Sequence[Any]) -> Any:
-    """The value as an array, or the exception."""
-    try:
-        y = f(*map(fresh_copy, args))
-        if isinstance(y, tuple) and len(y) == 2 and hasattr(y[1], "_fields"):
-            y = y[0]
-        y = np.asarray(y)
-    except Exception as error:  # whatever a formula raises is part of what it does
-        return error
-    if y.dtype.kind not in "fiub":
-        raise TypeError(f"a formula must return a real array or a number, got dtype {y.dtype}")
-    return y if y.dtype.kind == "f" else y.astype(np.float64)
-
-
-def _gaps(a: Array, b: Array, floor: float = 0.0) -> tuple[Array, int]:
-    """|a − b| over the largest entry of the row, inf where one is not finite; and how many are NaN twice."""
-    both_nan = np.isnan(a) & np.isnan(b)
-    equal = (a == b) | both_nan
-    finite = np.isfinite(a) & np.isfinite(b)
-    size = np.where(finite, np.maximum(np.abs(a), np.abs(b)), 0)
-    scale = np.max(size, axis=-1, keepdims=True, initial=0.0) if size.ndim else size
-    scale = np.broadcast_to(np.maximum(scale, floor), a.shape)
-    gap = np.where(finite, np.abs(np.where(finite, a, 0) - np.where(finite, b, 0)), math.inf)
-    relative = np.divide(gap, scale, out=np.full(a.shape, math.inf, dtype=gap.dtype), where=scale > 0)
-    return np.where(equal, 0.0, relative), int(both_nan.sum())
-
-
-def _response(f: Formula, g: Formula, point: Point, rng: np.random.Generator) -> float:
-    """What one unit in the last digit of the arguments does to the better of the two; 0 where unknown."""
-    moved = [perturbed(point.args, rng) for _ in range(3)]
-    found = []
-    for formula in (f, g):
-        y, changes = _evaluate(formula, point.args), []
-        for args in moved:
-            other = _evaluate(formula, args)
-            if isinstance(y, Exception) or isinstance(other, Exception) or y.shape != other.shape:
-                continue
-            change = float(np.max(_gaps(y, other)[0], initial=0.0))
-            if math.isfinite(change):
-                changes.append(change)
-        if len(changes) == len(moved):
-            found.append(max(changes))
-    return min(found, default=0.0)
-
-
-def _judge(f: Formula, g: Formula, outcome: Outcome) -> Outcome:
-    """Rounding or mathematics? Both once more in longer numbers, at the same point."""
-    args = outcome.point.args
-    a, b = _evaluate(f, args), _evaluate(g, args)
-    raised = [y for y in (a, b) if isinstance(y, Exception)]
-    if raised:
-        overflow = len(raised) == 1 and isinstance(raised[0], OVERFLOW) and outcome.point.sized
-        lost = (float(isinstance(a, Exception)), float(isinstance(b, Exception)))
-        return outcome._replace(rounding=overflow, errors=lost if overflow else None)
-    if a.shape != b.shape:
-        return outcome._replace(rounding=False)
-    one_side = np.isfinite(a).all() != np.isfinite(b).all()
-    errors = None
-    if one_side:
-        errors = (float(not np.isfinite(a).all()), float(not np.isfinite(b).all()))
-    long_args = [value.astype(np.longdouble) if is_floating(value) else value for value in args]
-    la, lb = _evaluate(f, long_args), _evaluate(g, long_args)
-    kept = LONGER and all(
-        isinstance(y, np.ndarray) and y.dtype == np.longdouble and y.shape == a.shape for y in (la, lb)
-    )
-    if not kept:
-        # An overflow at a scaled point needs no second opinion; for the rest see `_agreement`.
-        return outcome._replace(rounding=True if one_side and outcome.point.sized else None, errors=errors)
-    # Only the row of the worst entry: elsewhere both may overflow alike in double, and not in longer numbers.
-    row = outcome.entry[:-1]
-    a, b, la, lb = a[row], b[row], la[row], lb[row]
-    if not (np.isfinite(la).all() and np.isfinite(lb).all()):
-        return outcome._replace(rounding=bool(one_side and outcome.point.sized), errors=errors)
-    errors = (_error(a, la, lb), _error(b, la, lb))
-    if np.isfinite(a).all() and np.isfinite(b).all():
-        short, long = float(np.max(np.abs(a - b))), float(np.max(np.abs(la - lb)))
-        rounding = long == 0 or math.log10(short) - math.log10(long) >= GAIN
-    else:  # an overflow that is gone
-        rounding = _relative(la, lb) <= GONE
-    return outcome._replace(rounding=rounding, errors=errors)
-
-
-def _relative(a: Array, b: Array) -> float:
-    return float(np.max(_gaps(a, b)[0], initial=0.0))
-
-
-def _error(y: Array, first: Array, second: Array) -> float:
-    """How far y is from the nearer of the two results in longer numbers."""
-    return min(_relative(y, first), _relative(y, second))
+                if point.sized:
+                    outcomes.append(compare_sized(f, g, point, s, tolerance, rng))
+                else:
+                    outcomes.append(compare(f, g, point, s, tolerance, typical))
+        single = (False, False)
+        if not all(o.ok for o in outcomes):
+            single = (works_in_single(f, generic), works_in_single(g, generic))
+        outcomes = [o if o.ok else judge(f, g, o, tolerance, rng, single) for o in outcomes]
+    return _agreement(outcomes, _names(f, g), single)
 
 
 def _size(f: Formula, args: Sequence[Any]) -> float:
-    y = _evaluate(f, args)
+    y = evaluate(f, args)
     return 0.0 if isinstance(y, Exception) else float(np.max(np.abs(y[np.isfinite(y)]), initial=0.0))
 
 
@@ -218,23 +83,20 @@ def _refuse_vacuity(outcomes: Sequence[Outcome]) -> None:
             raise ValueError("at every generic point both formulas are undefined: check `domain`")
 
 
-def _agreement(outcomes: Sequence[Outcome], names: tuple[str, str]) -> Agreement:
+def _agreement(outcomes: Sequence[Outcome], names: tuple[str, str], single: tuple[bool, bool]) -> Agreement:
     failed = [o for o in outcomes if not o.ok]
-    calm = all(o.ok for o in outcomes if not o.point.sized or o.point.mild)
-    unsure = any(o.rounding is None for o in failed)
-    if not failed:
-        verdict = "same"
-    elif all(o.rounding or (o.rounding is None and calm) for o in failed) and _generic_digits(outcomes) >= 10:
-        verdict = "same in exact arithmetic, not in floating point"
-    else:
-        verdict = "different"
+    # A difference that cannot be told from rounding decides where numbers are of ordinary size.
+    deciding = [o for o in failed if o.rounding is False or (o.rounding is None and not o.point.extreme)]
+    generic = min(digits(o.gap) for o in outcomes if o.point.kind == "generic")
+    if failed and not deciding and not any(single) and generic < 10:
+        deciding = [o for o in failed if o.point.kind == "generic"]
+    verdict = "different" if deciding else "same in exact arithmetic, not in floating point"
+    verdict = verdict if failed else "same"
     # The worst point is one that decides the verdict, of the plainest kind that does.
-    deciding = [o for o in failed if not o.rounding] if verdict == "different" else []
-    shown = deciding or failed or outcomes
-    shown = [o for o in shown if o.point.kind == shown[0].point.kind] if deciding else shown
+    shown = [o for o in deciding if o.point.kind == deciding[0].point.kind] or failed or outcomes
     worst = max(shown, key=lambda o: (o.gap / max(o.allowed, EPS), -o.sample))
     known = [o.errors for o in failed if o.errors is not None]
-    kept = (_digits(max(e[0] for e in known)), _digits(max(e[1] for e in known))) if known else None
+    kept = (digits(max(e[0] for e in known)), digits(max(e[1] for e in known))) if known else None
     kinds = dict.fromkeys(o.point.kind for o in outcomes)
     rows = tuple(_row(kind, [o for o in outcomes if o.point.kind == kind]) for kind in kinds)
     return Agreement(
@@ -244,30 +106,25 @@ def _agreement(outcomes: Sequence[Outcome], names: tuple[str, str]) -> Agreement
         rows=rows,
         names=names,
         kept=kept if verdict.startswith("same in") else None,
-        as_far_as_seen=unsure,
+        as_far_as_seen=any(single) or any(o.rounding is None for o in failed),
+        single=single,
     )
-
-
-def _generic_digits(outcomes: Sequence[Outcome]) -> float:
-    return min(_digits(o.gap) for o in outcomes if o.point.kind == "generic")
 
 
 def _row(kind: str, outcomes: Sequence[Outcome]) -> Row:
     worst = max(outcomes, key=lambda o: o.gap)
     notes = list(dict.fromkeys(o.note for o in outcomes if o.note))
+    failed = [o for o in outcomes if not o.ok]
+    if failed and all(o.rounding is None for o in failed):
+        notes.append("cannot be told from rounding")
     return Row(
         kind,
         len(outcomes),
-        all(o.ok for o in outcomes),
-        _digits(worst.gap),
-        _digits(max(o.allowed for o in outcomes)),
+        not failed,
+        digits(worst.gap),
+        digits(max(o.allowed for o in outcomes)),
         "; ".join(notes),
     )
-
-
-def _digits(gap: float) -> float:
-    """Decimal digits in agreement, 0 to 16."""
-    return float(min(16.0, max(0.0, -math.log10(gap)))) if 0 < gap < math.inf else (16.0 if gap == 0 else 0.0)
 
 
 def _names(f: Formula, g: Formula) -> tuple[str, str]:

@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 from minirec.verify.pair import is_floating
 
 Array = NDArray[Any]
+Path = Callable[[float], tuple[Any, ...]]
 
+# No larger: the square of 1e150 is a number, so a scalar product does not overflow, whose result is then a
+# matter of the order of summation.
 SCALES = (10.0, 1e3, 1e8, 1e150, 1e-8, 1e-150)
 SHIFTS = (10.0, 1e4, 1e8)
 MILD = 10.0
@@ -28,6 +31,12 @@ class Point(NamedTuple):
     args: tuple[Any, ...]
     sized: bool = False
     mild: bool = True  # False: so large or small that double precision may be at its end
+    path: Path | None = None  # to an extreme point: path(0) is an ordinary one, path(1) the point itself
+
+    @property
+    def extreme(self) -> bool:
+        """True where longer numbers may be at their end as well."""
+        return self.sized and not self.mild
 
 
 def points(args: Sequence[Any], names: Sequence[str]) -> Iterator[Point]:
@@ -37,19 +46,17 @@ def points(args: Sequence[Any], names: Sequence[str]) -> Iterator[Point]:
     ids = [i for i, v in enumerate(args) if isinstance(v, np.ndarray) and np.issubdtype(v.dtype, np.integer)]
     if floats:
         for s in SCALES:
-            yield Point(f"times {s:g}", _change(args, floats, partial(operator.mul, s)), True, s == MILD)
+            yield _sized(f"times {s:g}", args, floats, operator.mul, s)
         for s in SHIFTS:
-            yield Point(f"shifted by {s:g}", _change(args, floats, partial(operator.add, s)), True, s == MILD)
+            yield _sized(f"shifted by {s:g}", args, floats, operator.add, s)
         yield Point("whole numbers", _change(args, floats, np.round))
         yield Point("constant rows", _change(args, floats, _constant_rows))
         yield Point("all equal", _change(args, floats, lambda x: np.full_like(x, x.flat[0] if x.size else 0)))
         yield Point("zeros", _change(args, floats, np.zeros_like))
     if len(floats) > 1:
         for i in floats:
-            yield Point(f"{names[i]} alone times 1e+08", _change(args, [i], lambda x: x * 1e8), True, False)
-            yield Point(
-                f"{names[i]} alone shifted by 1e+08", _change(args, [i], lambda x: x + 1e8), True, False
-            )
+            yield _sized(f"{names[i]} alone times 1e+08", args, [i], operator.mul, 1e8)
+            yield _sized(f"{names[i]} alone shifted by 1e+08", args, [i], operator.add, 1e8)
         yield from _pairs(args, floats, names)
     for i in masks:
         yield Point(f"{names[i]} all True", _change(args, [i], np.ones_like))
@@ -79,9 +86,24 @@ def _pairs(args: Sequence[Any], floats: Sequence[int], names: Sequence[str]) -> 
     for i, j in itertools.pairwise(floats):
         a, b = args[i], args[j]
         if a.shape == b.shape:
-            nearly = 1e-6 * b - a
             yield Point(f"{names[i]} and {names[j]} equal", _put(args, j, a.copy()))
-            yield Point(f"{names[i]} and {names[j]} nearly opposite", _put(args, j, nearly), True, False)
+            path = partial(_nearly_opposite, args, i, j)
+            yield Point(f"{names[i]} and {names[j]} nearly opposite", path(1.0), True, False, path)
+
+
+def _nearly_opposite(args: Sequence[Any], i: int, j: int, t: float) -> tuple[Any, ...]:
+    return _put(args, j, 1e-6**t * args[j] - args[i])
+
+
+def _sized(
+    kind: str, args: Sequence[Any], where: Sequence[int], how: Callable[[float, Array], Array], s: float
+) -> Point:
+    """Arguments multiplied by s, or s added; halfway to it stands its square root."""
+
+    def path(t: float) -> tuple[Any, ...]:
+        return _change(args, where, partial(how, s**t))
+
+    return Point(kind, path(1.0), True, s == MILD, path)
 
 
 def _put(args: Sequence[Any], where: int, new: Any) -> tuple[Any, ...]:
