@@ -73,11 +73,13 @@ def by_differences(pair: Pair, rounding: float, size: float) -> Reference:
 def sharpened(found: Reference, pair: Pair, exact: float, size: float) -> Reference:
     """The columns that differences leave in doubt, by complex step: for where that is legal.
 
-    Only those that agree with the differences within the doubt of these: a step that is legal in a random
-    direction need not be legal for every column. `exact` is the relative error of complex step.
+    In doubt against the whole, or against the weight of an argument in an output. Only those are taken that
+    agree with the differences within the doubt of these: a step that is legal in a random direction need not
+    be legal for every column. `exact` is the relative error of complex step.
     """
     S = max(found.scale, size)
-    for j in map(int, np.flatnonzero((found.doubt > SHARP * S).any(axis=0))):
+    poor = (found.doubt > SHARP * S) | (found.doubt > KNOWN * _own_weight(found.J, pair))
+    for j in map(int, np.flatnonzero(poor.any(axis=0))):
         if not found.kink[:, j].any() and (found.doubt[:, j] <= KNOWN * S).all():
             column = differences.complex_step(pair.value, pair.x, _unit(pair.x, j))
             if np.all(np.abs(column - found.J[:, j]) <= found.doubt[:, j]):
@@ -102,13 +104,18 @@ def complex_doubt(J: Array, pair: Pair, exact: float, S: float) -> Array:
     `exact` relative to S; where an argument weighs less than the whole in an output, to its own weight there,
     down to the rounding of the whole.
     """
+    whole = ULPS * EPS * max(1.0, exact / EXACT)
+    of_y = ULPS_OF_Y * EPS * np.abs(np.ravel(pair.y))[:, None] / np.maximum(1.0, np.abs(pair.x))
+    allowed: Array = np.minimum(exact * S, exact * _own_weight(J, pair) + whole * S) + of_y
+    return allowed
+
+
+def _own_weight(J: Array, pair: Pair) -> Array:
+    """For every entry of J (m, n) the largest of its output and its argument."""
     own = np.empty_like(J)
     for part in pair.parts:
         own[:, part] = np.abs(J[:, part]).max(axis=1, keepdims=True, initial=0.0)
-    whole = ULPS * EPS * max(1.0, exact / EXACT)
-    of_y = ULPS_OF_Y * EPS * np.abs(np.ravel(pair.y))[:, None] / np.maximum(1.0, np.abs(pair.x))
-    allowed: Array = np.minimum(exact * S, exact * own + whole * S) + of_y
-    return allowed
+    return own
 
 
 def _reference(slopes: Slope, width: Array) -> Reference:

@@ -369,8 +369,8 @@ def test_a_small_output_is_judged_by_its_own_weight_where_complex_step_is_legal(
             return 3 * x**2 * dy[0] + off * size * np.cos(x) * dy[1]
 
         x = normal(5)
-        assert check_gradient(forward, lambda dy, c: backward(dy, c, 1.0), x, method="complex").ok
-        assert not check_gradient(forward, lambda dy, c: backward(dy, c, 1.5), x, method="complex").ok
+        assert check_gradient(forward, lambda dy, c: backward(dy, c, 1.0), x).ok
+        assert not check_gradient(forward, lambda dy, c: backward(dy, c, 1.5), x).ok
 
 
 def test_a_formula_that_rounds_like_y_is_no_mistake() -> None:
