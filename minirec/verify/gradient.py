@@ -26,7 +26,15 @@ from minirec.verify.report import Check, Report
 
 Array = NDArray[Any]
 
-TELLING = {"shapes and dtypes", "finite", "full Jacobian", "adjoint", "linear in dy", "zero in, zero out"}
+TELLING = {
+    "one gradient each",
+    "shapes and dtypes",
+    "finite",
+    "full Jacobian",
+    "adjoint",
+    "linear in dy",
+    "zero in, zero out",
+}
 FEW = 1000  # inputs for which a Jacobian is still made for the sake of a diagnosis
 ZERO = 1e-11  # a gradient declared to be zero may be this large, relative to the largest
 

@@ -5,7 +5,7 @@ Each row of MISTAKES is a wrong backward of a right forward, with the cause that
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -270,8 +270,7 @@ MISTAKES = [
     Mistake("last column", F.linear_forward, change(lin, d1=lambda d, dy, c: d * (np.arange(7) < 6)), WIDE,
             "wrong in places", "W", ("is 0", "last place along the last axis")),
     Mistake("target not subtracted", F.cross_entropy_forward, lambda dy, c: dy * np.exp(c.log_p) * 0.25,
-            (normal(4, 5), TARGETS), "wrong in places", "logits", ("targets names in each row", "+0.25 dy",
-            "1/4")),
+            (normal(4, 5), TARGETS), "wrong in places", "logits", ("targets names in each row", "+0.25 dy")),
     Mistake("target included twice", F.cross_entropy_forward,
             lambda dy, c: ce(dy, c) - dy * 0.25 * (np.arange(5) == c.targets[:, None]), (normal(4, 5),
             TARGETS),
@@ -306,7 +305,7 @@ MISTAKES = [
     Mistake("softmax diagonal", F.softmax_forward, lambda dy, c: dy * c.p * (1 - c.p), (normal(3, 5),),
             "missing contributions", "x", ("diagonal of its Jacobian",)),
     Mistake("softmax without its sum", F.softmax_forward, lambda dy, c: dy * c.p, (normal(3, 5),),
-            "missing row sum term", "x", ("sums to 0",)),
+            "missing row sum term", "x", ("must sum to 0",)),
     Mistake("log-softmax without its sum", F.log_softmax_forward, lambda dy, c: dy, (normal(3, 5),),
             "missing row sum term", "x", ("fits as well: upstream itself",)),
     Mistake("norm without mean", F.layer_norm_forward, norm_without(True, False), NORM,
@@ -627,3 +626,86 @@ def test_a_symmetric_jacobian_is_not_called_untransposed() -> None:
     report = check_gradient(lambda x: (x**2, x), odd, x)
     assert not report.ok
     assert "transposed inside" not in [cause.name for cause in report.causes]
+
+
+# Told by a user's call: neither more than can be seen, nor a number that nobody can use.
+
+
+def told(forward: Any, backward: Any, *args: Any, **options: Any) -> tuple[str, ...]:
+    report = check_gradient(forward, backward, *args, **options)
+    assert not report.ok
+    return tuple(f"{'probably' if cause.sure else 'perhaps'}: {cause.text}" for cause in report.causes)
+
+
+@pytest.mark.parametrize("strength", [0.0, 1 + 1e-5, -1.0, 5.0])
+def test_a_term_of_another_size_is_not_called_missing(strength: float) -> None:
+    def backward(dy: Any, cache: F.LayerNormCache) -> Any:
+        g = dy * cache.gamma
+        sum_of_both = g.mean(axis=-1, keepdims=True) + strength * cache.x_hat * np.mean(
+            g * cache.x_hat, axis=-1, keepdims=True
+        )
+        return (g - sum_of_both) * cache.inv_std, *F.layer_norm_backward(dy, cache)[1:]
+
+    (text,) = told(F.layer_norm_forward, backward, *NORM)
+    assert "the term of the variance" in text
+    assert text.endswith("is missing, or wrong in size, sign or axis")
+
+
+@pytest.mark.parametrize(
+    "total",
+    [lambda a: a.mean(axis=-1, keepdims=True), lambda a: a.sum(), lambda a: -a.sum(-1, keepdims=True)],
+)
+def test_a_sum_of_another_size_is_not_called_missing(total: Any) -> None:
+    def backward(dp: Any, cache: F.SoftmaxCache) -> Any:
+        return cache.p * (dp - total(cache.p * dp))
+
+    (text,) = told(F.softmax_forward, backward, normal(3, 5))
+    assert text.endswith("a term with a sum over the last axis is missing, or wrong in size, sign or axis")
+
+
+def test_a_gradient_that_is_not_returned_is_named() -> None:
+    causes = told(F.linear_forward, lambda dy, cache: lin(dy, cache)[::2], *WIDE)
+    assert causes == (
+        "probably: number of gradients returned: 2; arguments: 3 (x, W, b); that of W is missing",
+    )
+
+
+@pytest.mark.parametrize("big", [1e6, 1e9, 1e10])
+def test_a_small_gradient_is_not_called_right_where_nothing_can_be_seen(big: float) -> None:
+    def forward(x: Any, b: Any) -> Any:
+        return big * x + b**2, b
+
+    causes = told(forward, lambda dy, b: (big * dy, 3 * b * dy), normal(5), normal(7)[:5])
+    assert all(text.startswith("probably: db is 1.5") for text in causes)
+
+
+def test_two_ends_of_a_range_are_printed_apart() -> None:
+    def forward(x: Any) -> Any:
+        return np.sin(x), x
+
+    causes = told(forward, lambda dy, x: dy * np.cos(x) * (1 + 1e-6 * x), np.array([0.5, 1.0, 0.2]))
+    assert "from 1 to 1.000001" in " ".join(causes)
+
+
+def test_nothing_is_probable_where_the_right_gradient_is_not_known() -> None:
+    e = seen(F.linear_forward, change(lin, d0=lambda d, dy, c: 2 * d), WIDE)
+    assert diagnose(e)[0].sure
+    assert not diagnose(replace(e, tolerance=1e-5))[0].sure
+
+
+@pytest.mark.parametrize(("bent", "name"), [(1e-7, "gradients swapped"), (1e-3, "not linear")])
+def test_a_small_departure_from_linearity_may_be_rounding(bent: float, name: str) -> None:
+    def backward(dy: Any, cache: Any) -> Any:
+        a, b = cache
+        return tuple(part * (dy + bent * np.abs(dy)) for part in (a, b))  # a and b exchanged
+
+    e = seen(lambda a, b: (a * b, (a, b)), backward, (normal(5), normal(7)[:5]))
+    assert diagnose(replace(e, tolerance=1e-2))[0].name == name
+
+
+def test_an_error_in_one_output_is_no_rounding() -> None:
+    def forward(x: Any) -> Any:
+        return np.stack([x**3, 1e-7 * np.sin(x)]), x
+
+    causes = told(forward, lambda dy, x: 3 * x**2 * dy[0] + 2e-7 * np.cos(x) * dy[1], normal(5))
+    assert "float32" not in " ".join(causes)

@@ -10,9 +10,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from minirec.verify.diagnosis.factors import axis_name, describe, name_factor
+from minirec.verify.diagnosis.factors import axis_name, describe, spread
 from minirec.verify.diagnosis.places import named_places
 from minirec.verify.diagnosis.view import Array, Finding, Findings, View, biggest, candidates, times
+
+APART = 0.1  # entries are right beside wrong ones if they are off by less than this part of what those are
 
 
 def not_finite(view: View) -> Findings:
@@ -126,8 +128,7 @@ def array_factor(view: View) -> Findings:
         if view.fits(ratio * view.expected):
             along = axis_name(axis, len(view.shape))
             text = f"is the right one times a factor that is constant along {along} and differs elsewhere"
-            low, high = float(ratio.min()), float(ratio.max())
-            yield Finding("factor along an axis", f"{text}, from {low:.4g} to {high:.4g}", False)
+            yield Finding("factor along an axis", f"{text}, {spread(ratio)}", False)
 
 
 def places(view: View) -> Findings:
@@ -135,6 +136,9 @@ def places(view: View) -> Findings:
     if not view.same_shape or not view.wrong.any() or view.wrong.all():
         return
     wrong, scale = view.wrong, biggest(view.expected)
+    off = np.abs(view.deviation).max(axis=0)
+    if biggest(off[~wrong]) > APART * off[wrong].min() or view.factor(view.expected) is not None:
+        return  # wrong everywhere, in places by too little to be seen
     F, E = view.found[:, wrong], view.expected[:, wrong]
     if wrong.sum() == 1:
         s = int(np.argmax(np.abs(F - E)))
@@ -162,11 +166,10 @@ def places(view: View) -> Findings:
         if sure:
             text += f": there it is {describe(c, view.known)[0]}"
         elif view.upstream is not None and view.upstream[0].size == 1:  # a loss: what is off per unit of dy?
-            off = (F - E) / view.upstream.reshape(-1, 1)
-            sure = bool(F.shape[1] > 1 and np.ptp(off) <= 1e-6 * biggest(off))
-            c = float(off.flat[0])
+            per_dy = (F - E) / view.upstream.reshape(-1, 1)
+            sure = bool(F.shape[1] > 1 and np.ptp(per_dy) <= 1e-6 * biggest(per_dy))
+            c = float(per_dy.flat[0])
             text += f": there it is off by {c:+.6g} dy" if sure else ""
-            text += f" ({name_factor(c, view.known)})" if sure and name_factor(c, view.known) else ""
     yield Finding("wrong in places", text, sure)
 
 
@@ -184,7 +187,10 @@ def precision(view: View) -> Findings:
             text = f"was rounded to {name} on the way: it holds no number that {name} does not have"
             yield Finding("precision", text, True)
             return
-    if gap <= 2e-6 * scale:
+    single = (F[-view.units :], E[-view.units :]) if view.units else (F, E)  # outputs by themselves, if known
+    used = single[1] != 0
+    usual = float(np.median(np.abs(1 - single[0][used] / single[1][used]))) if used.any() else 0.0
+    if gap <= 2e-6 * scale and 1e-9 < usual < 1e-5:  # rounding is everywhere, and everywhere alike
         text = f"is right to {gap / scale:.0e} only, the size of a rounding error of float32"
         yield Finding("precision", text, False)
     for what, cut in (("cut", np.trunc), ("rounded", np.round), ("rounded down", np.floor)):

@@ -41,6 +41,7 @@ TIERS: tuple[tuple[Detector, ...], ...] = (  # the next one only where the one b
     (missing.missing_contributions, missing.upstream_factor),
     (moved.two_at_once,),
 )
+VAGUE = 1e-6  # nothing is sure where the right gradient itself is not known better than this
 MOST = 3  # unsure causes named for one argument
 
 
@@ -119,7 +120,10 @@ def evidence(
 def diagnose(evidence: Evidence) -> tuple[Cause, ...]:
     """The probable causes, the certain ones first; empty where nothing is wrong or nothing is recognized."""
     with np.errstate(all="ignore"):  # backward is called with very small and very large dy
-        return tuple(sorted(_diagnose(evidence), key=lambda cause: not cause.sure))
+        causes = _diagnose(evidence)
+    if evidence.tolerance > VAGUE:
+        causes = [cause._replace(sure=False) for cause in causes]
+    return tuple(sorted(causes, key=lambda cause: not cause.sure))
 
 
 def _diagnose(e: Evidence) -> Sequence[Cause]:

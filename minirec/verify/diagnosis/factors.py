@@ -98,6 +98,15 @@ def describe(c: float, known: Quantities) -> tuple[str, bool]:
     return (f"{head}: off by {100 * off:.2g} %" if off < 0.5 else head), False
 
 
+def spread(values: Any) -> str:
+    """ "from 0.7 to 2.3", with as many digits as it takes to see a difference."""
+    low, high = float(np.min(values)), float(np.max(values))
+    for digits in (4, 7, 10, 13):
+        if f"{low:.{digits}g}" != f"{high:.{digits}g}":
+            break
+    return f"from {low:.{digits}g} to {high:.{digits}g}"
+
+
 def _plain(what: str) -> bool:
     """A length or a number among the arguments, not a count or a sum."""
     return not what or what.startswith("the length")

@@ -6,10 +6,12 @@ and Je (m, n) are the found one and the right one: row i holds what output i con
 
 import numpy as np
 
-from minirec.verify.diagnosis.factors import axis_name
+from minirec.verify.diagnosis.factors import axis_name, spread
 from minirec.verify.diagnosis.places import named_places
 from minirec.verify.diagnosis.view import Array, Finding, Findings, View, biggest, candidates
 
+# A projection is the same whatever is left of its own term: which of these it is cannot be seen from outside.
+STATE = "missing, or wrong in size, sign or axis"
 SAMPLES = 3  # with fewer, a missing term always looks as if it kept its direction
 
 
@@ -51,25 +53,25 @@ def row_terms(view: View) -> Findings:
         to_zero = biggest(E.sum(axis=-1)) <= 10 * view.tolerance * biggest(E) * E.shape[-1]
         centered = F - F.mean(axis=-1, keepdims=True)
         if to_zero and _repaired(view, centered, E):
-            text = f"lacks the mean term: minus its own mean along {along} it is right, and sums to 0 there"
+            text = f"is right once its own mean along {along} is subtracted: the mean term is {STATE}"
             yield Finding("missing mean term", text, True)
             continue
         if to_zero and _ranks(F).min() >= SAMPLES:
             total = F.sum(axis=-1, keepdims=True)
             if _repaired(view, F + total * _slope(total, E - F), E):
-                text = f"lacks a sum over {along}, along which the right one sums to 0: a term −p Σ p ⊙ dp?"
+                text = f"must sum to 0 along {along}, and does not: a term with a sum over {along} is {STATE}"
                 yield Finding("missing row sum term", text, True)
                 continue
         if isinstance(x, np.ndarray) and x.shape == view.shape:
             xc = np.moveaxis(x - x.mean(axis=axis, keepdims=True), axis, -1)
             for start, name, what in (
-                (F, "missing variance term", "the term of the variance, −x̂ mean(dx̂ ⊙ x̂)"),
-                (centered, "missing mean and variance terms", "the terms of mean and variance"),
+                (F, "missing variance term", "the term of the variance, −x̂ mean(dx̂ ⊙ x̂), is"),
+                (centered, "missing mean and variance terms", "the terms of mean and variance are"),
             ):
                 by = (start * xc).sum(axis=-1, keepdims=True) * xc
                 strength = _slope(by, E - start, together=True)
                 if biggest(strength) > 0 and _repaired(view, start + by * strength, E):
-                    text = f"lacks {what}, along {along}: only then is it at right angles to x − mean x"
+                    text = f"must be at right angles to x − mean x along {along}: {what} {STATE}"
                     yield Finding(name, text, True)
                     break
             else:
@@ -128,7 +130,8 @@ def upstream_factor(view: View) -> Findings:
     if live.sum() < 2:
         return
     w = np.divide((Jf * Je).sum(axis=1), square, out=np.ones(len(Je)), where=live)
-    if biggest(Jf - w[:, None] * Je) > view.tolerance * biggest(Jf) or np.ptp(w[live]) <= 1e-9 * biggest(w):
+    unsure = max(1e-9 * biggest(w), view.floor / float(np.sqrt(square[live].min())))
+    if biggest(Jf - w[:, None] * Je) > view.tolerance * biggest(Jf) or np.ptp(w[live]) <= unsure:
         return
     y_shape = view.upstream.shape[1:]
     for text, a in candidates(view, y_shape):
@@ -142,8 +145,9 @@ def upstream_factor(view: View) -> Findings:
                 return
     if np.all(np.minimum(np.abs(w), np.abs(w - 1))[live] < 1e-9):
         return  # outputs that count or do not: see missing_contributions
-    low, high = float(w[live].min()), float(w[live].max())
-    text = f"is right but for a factor on each output, from {low:.4g} to {high:.4g}"
+    text = (
+        f"is right but for a factor on each output, {spread(w[live])}: is the last step's derivative wrong?"
+    )
     yield Finding("factor on the upstream gradient", text, False)
 
 

@@ -131,7 +131,7 @@ class View:
         gap = biggest(a - b)
         if self.same_shape and gap > SHARE * biggest(self.deviation):
             return False
-        return bool(np.isfinite(gap)) and gap <= self.tolerance * scale
+        return bool(np.isfinite(gap)) and gap <= max(self.tolerance * scale, self.floor)
 
 
 def times(c: float, view: View) -> str:
