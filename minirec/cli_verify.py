@@ -5,9 +5,7 @@ formula of the reader's own. Exit code 0 where all holds, 1 where something does
 """
 
 import argparse
-import dataclasses
 import difflib
-import inspect
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,28 +13,17 @@ from typing import Any
 import numpy as np
 
 from minirec.usage import UsageError, add_command, add_seed, folder_of, whole_number
-from minirec.verify import page, userfile
-from minirec.verify.formula import (
-    Built,
-    Formula,
-    Place,
-    Property,
-    Verdict,
-    examine,
-    relative_gap,
-    try_property,
-)
+from minirec.verify import own, page, userfile
+from minirec.verify.formula import Formula, Verdict, examine
 from minirec.verify.formulas import FAMILIES, SHEET
-from minirec.verify.gradient import check_gradient
-from minirec.verify.module import expand
-from minirec.verify.pair import argument_names, fresh_copy, is_floating
-from minirec.verify.report import Check, Report
+from minirec.verify.pair import argument_names
+from minirec.verify.report import Report
 from minirec.verify.specification import suggestion
-from minirec.verify.tracing.trace import trace, trace_pair
+from minirec.verify.tracing.entry import trace_entry
+from minirec.verify.tracing.trace import PairTrace, Trace, trace_pair
+from minirec.verify.userfile import UserFormula
 
 OWN = "FILE.py:forward,backward"
-# Of a full Jacobian; beyond it a formula is checked in random directions.
-LARGEST_INPUT, LARGEST_JACOBIAN = 2000, 10**6
 
 
 def add(commands: Any) -> None:
@@ -76,10 +63,12 @@ def _add_verify(commands: Any) -> None:
     parser.add_argument(
         "--report", metavar="DIR", help="write verify.md with the figures of each check into this folder"
     )
-    own = _add_own(parser)
-    own.add_argument("--wrt", metavar="x,W", help="the arguments that get a gradient (default: float arrays)")
-    own.add_argument("--zero", metavar="q,k", help="arguments whose gradient is zero by mathematics")
-    own.add_argument(
+    group = _add_own(parser)
+    group.add_argument(
+        "--wrt", metavar="x,W", help="the arguments that get a gradient (default: float arrays)"
+    )
+    group.add_argument("--zero", metavar="q,k", help="arguments whose gradient is zero by mathematics")
+    group.add_argument(
         "--against",
         metavar="NAME",
         help="compare forward with the definition of this formula of minirec, at its arguments: then --args "
@@ -88,34 +77,34 @@ def _add_verify(commands: Any) -> None:
 
 
 def _add_own(parser: argparse.ArgumentParser) -> Any:
-    own = parser.add_argument_group(
+    group = parser.add_argument_group(
         f"for a formula of your own, {OWN}",
         "FILE.py:NAME stands for NAME_forward and NAME_backward. The arguments come from --args, or from a "
         "function arguments(rng) -> tuple in the file. In --args: name:3x5 normal numbers, name:pos:3x5 "
         "positive ones, name:int<7:4 ids 0 to 6, name:bool:3x5 a mask, name=1e-5 a value, rng a generator.",
     )
-    own.add_argument("--args", metavar="SPEC", help='such as "x:3x5 ids:int<7:4 mask:bool:3x5 eps=1e-5"')
-    own.add_argument(
+    group.add_argument("--args", metavar="SPEC", help='such as "x:3x5 ids:int<7:4 mask:bool:3x5 eps=1e-5"')
+    group.add_argument(
         "--style",
         choices=("pair", "vjp", "gradient"),
         default="pair",
         help="pair: forward(*args) -> (y, cache), backward(dy, cache); vjp: f(*args) -> y, vjp(*args) -> "
         "(y, pullback); gradient: f(*args) -> number, gradient(*args) (default: pair)",
     )
-    return own
+    return group
 
 
 def run_verify(options: argparse.Namespace) -> int:
-    own = [name for name in options.names if is_own(name)]
+    files = [name for name in options.names if is_own(name)]
     folder = None if options.report is None else folder_of(options.report, "--report")
-    if not own:
+    if not files:
         _only_for_own(options, ("args", "wrt", "zero", "against"))
         return _verify_sheet(_chosen(options.names), options.seed, folder)
     if len(options.names) > 1:
-        raise UsageError(f"{own[0]} is checked alone: leave the other names out, or run verify for each")
+        raise UsageError(f"{files[0]} is checked alone: leave the other names out, or run verify for each")
     if options.against is not None:
-        return _verify_against(own[0], options, folder)
-    formula, args = _own(own[0], options)
+        return _verify_against(files[0], options, folder)
+    formula, args = _own(files[0], options)
     report = _checked(formula, args, options)
     print(report)
     if folder is not None:
@@ -176,46 +165,19 @@ def _only_for_own(options: argparse.Namespace, names: Sequence[str]) -> None:
 # A formula of the reader's own
 
 
-def _own(name: str, options: argparse.Namespace) -> tuple[userfile.UserFormula, tuple[Any, ...]]:
+def _own(name: str, options: argparse.Namespace) -> tuple[UserFormula, tuple[Any, ...]]:
     formula = userfile.load(name, options.style)
-    return userfile.arguments_for(formula, options.args, np.random.default_rng(options.seed))
+    return own.arguments_for(formula, options.args, np.random.default_rng(options.seed))
 
 
-def _checked(formula: userfile.UserFormula, args: Sequence[Any], options: argparse.Namespace) -> Report:
+def _checked(formula: UserFormula, args: Sequence[Any], options: argparse.Namespace) -> Report:
     names = argument_names(formula.functions[0], len(args))
     wrt = None if options.wrt is None else [_position(n, names, "--wrt") for n in _listed(options.wrt)]
     zero = [names[_position(n, names, "--zero")] for n in _listed(options.zero or "")]
-    return _gradient(formula, args, names, wrt, zero, options.seed)
-
-
-def _gradient(
-    formula: userfile.UserFormula,
-    args: Sequence[Any],
-    names: Sequence[str],
-    wrt: Sequence[int] | None,
-    zero: Sequence[str],
-    seed: int,
-    **more: Any,
-) -> Report:
-    """check_gradient, where errors of the reader's functions or arguments are one line."""
-    assert formula.backward is not None
-    y = userfile.check_form(formula, args)
-    entries = sum(np.size(a) for i, a in enumerate(args) if is_floating(a) and (wrt is None or i in wrt))
-    full = entries <= LARGEST_INPUT and entries * np.size(y) <= LARGEST_JACOBIAN
-    try:
-        with userfile.explained(formula):
-            report = check_gradient(
-                formula.forward, formula.backward, *args, rng=seed, wrt=wrt, names=names, zero=zero,
-                jacobian=full, **{"title": f"gradient of {formula.name}", **more},
-            )  # fmt: skip
-    except TypeError as error:  # of the check: an argument that it cannot differentiate
-        raise UsageError(f"{formula.file}: {error}") from error
-    if not full:
-        print(
-            f"{entries} x {np.size(y)} derivatives are too many for the full Jacobian: checked along random "
-            "directions; smaller shapes find the entry that is wrong"
-        )
-    return report
+    report, remark = own.check(formula, args, names, wrt, zero, options.seed)
+    if remark:
+        print(remark)
+    return own.with_a_hint(report, args, names, options.args)
 
 
 def _listed(text: str) -> list[str]:
@@ -239,84 +201,23 @@ def _verify_against(name: str, options: argparse.Namespace, folder: Path | None)
             raise UsageError(
                 f"--{option} does not go with --against: the arguments are those of {sheet.name}"
             )
-    style = options.style if sheet.has_gradient else "value"
-    own = userfile.load(name, style)
-    reports, skipped = [], []
-    for place in sheet.places:
-        drawn = sheet.draw(place, options.seed)
-        if isinstance(drawn, Built):
-            raise UsageError(f"--against {sheet.name} is a module: give one of functions, such as linear")
-        if sheet.value is None and not _takes(own.functions[0], drawn):
-            skipped.append(place)
-            continue
-        reports.append(_against(own, sheet, place, drawn, options.seed))
-    if not reports:
-        takes = ", ".join(inspect.signature(sheet.pair()[0]).parameters)
-        raise UsageError(f"{own.file}: {own.name} does not take the arguments of {sheet.name}: {takes}")
+    formula = userfile.load(name, options.style if sheet.has_gradient else "value")
+    reports, skipped = own.against(formula, sheet, options.seed)
     for i, report in enumerate(reports):
         head, *rows = str(report).splitlines()
         shown = [row for row in rows if i == 0 or not (report.ok or row.lstrip().startswith("ok "))]
         print("\n".join([head, *shown]))
+    both = f"{formula.name} against {sheet.name}"
     for place in skipped:
-        print(f"{own.name} against {sheet.name}, {place}: left out, {own.name} does not take its arguments")
+        print(f"{both}, {place}: left out, {formula.name} does not take its arguments")
     wrong = [report for report in reports if not report.ok]
     found = (
         f"differs at {len(wrong)} of {len(reports)} places" if wrong else f"holds at {len(reports)} places"
     )
-    print(f"{own.name} against {sheet.name}: {found}.")
+    print(f"{both}: {found}.")
     if folder is not None:
         _say_written(page.write_report((wrong or reports)[0], folder))
     return 1 if wrong else 0
-
-
-def _takes(function: Any, args: Sequence[Any]) -> bool:
-    try:
-        inspect.signature(function).bind(*args)
-    except TypeError:
-        return False
-    except ValueError:  # no signature to ask
-        return True
-    return True
-
-
-def _against(own: userfile.UserFormula, sheet: Formula, name: str, drawn: Any, seed: int) -> Report:
-    """One place: forward against the definition, the gradient check, the properties."""
-    title = f"{own.name} against {sheet.name}, {name}"
-    ours, value = sheet.at(drawn, seed), sheet.value
-    if value is not None:
-        first = own.forward
-        place = Place(lambda *args: value(first, *args), None, drawn, ours.names)
-    else:
-        names = tuple(argument_names(own.functions[0], len(drawn)))
-        place = Place(own.forward, own.backward, drawn, names)
-    report = Report(title, ())
-    try:
-        if own.backward is not None:
-            zero = expand(sheet.zero.get(name, ()), ours.names)
-            own_zero = [place.names[ours.names.index(z)] for z in zero]
-            report = _gradient(
-                own, drawn, place.names, None, own_zero, seed, method=sheet.method, title=title
-            )
-        with userfile.explained(own):
-            gap = relative_gap(place(*drawn), sheet.expected(ours))
-    except userfile.UserFileError as error:
-        raise UsageError(f"{error} (at {sheet.name}, {name})") from error
-    rows = [Check("forward as defined", gap <= sheet.tolerance, gap, sheet.tolerance), *report.checks]
-    rows += [row for p in sheet.properties if (row := _property(p, own, place, seed)) is not None]
-    largest = gap if own.backward is None else report.error
-    return dataclasses.replace(report, checks=tuple(rows), error=largest)
-
-
-def _property(property_: Property, own: userfile.UserFormula, place: Place, seed: int) -> Check | None:
-    """The row of one property; None where it does not apply, or passes arguments that `own` does not take."""
-    try:
-        with userfile.explained(own):
-            gap = try_property(property_, place, seed)
-    except Exception as error:
-        if isinstance(error, TypeError) and "positional argument" in str(error):
-            return None
-        return Check(property_.name, False, detail=f"{type(error).__name__}: {' '.join(str(error).split())}")
-    return None if gap is None else Check(property_.name, gap <= property_.limit, gap, property_.limit)
 
 
 # trace
@@ -340,43 +241,39 @@ def _add_trace(commands: Any) -> None:
         metavar="N",
         help="levels of calls to other functions that are shown (default: 1)",
     )
+    parser.add_argument(
+        "--full", action="store_true", help="show every call of a function, and every array of many"
+    )
     _add_own(parser)
 
 
 def run_trace(options: argparse.Namespace) -> None:
     if is_own(options.name):
-        own, args = _own(options.name, options)
-        assert own.backward is not None
-        userfile.check_form(own, args)
-        with userfile.explained(own):
+        formula, args = _own(options.name, options)
+        assert formula.backward is not None
+        own.check_form(formula, args)
+        with userfile.explained(formula):
             both = trace_pair(
-                own.forward, own.backward, args, options.seed, options.depth, files=[own.path], title=own.name
+                formula.forward,
+                formula.backward,
+                args,
+                options.seed,
+                options.depth,
+                files=[formula.path],
+                title=formula.name,
             )
-        print(both)
+        _print_trace(both, options.full)
         return
     _only_for_own(options, ("args",))
     if options.name not in SHEET:
         members = [formula.name for formula in FAMILIES.get(options.name, ())]
         family = f"{options.name} is a family: name one of {', '.join(members)}"
         raise UsageError(family if members else _unknown(options.name))
-    print(_traced(SHEET[options.name], options.seed, options.depth))
+    _print_trace(trace_entry(SHEET[options.name], options.seed, options.depth), options.full)
 
 
-def _traced(formula: Formula, seed: int, depth: int) -> Any:
-    """The trace at the first place, which is small."""
-    place = formula.at(formula.draw(next(iter(formula.places)), seed), seed)
-    if place.built is not None:
-        module, given = place.module, place.built.options
-        return trace_pair(
-            lambda *inputs: module.forward(*inputs, **{name: fresh_copy(v) for name, v in given.items()}),
-            module.backward,
-            place.args[: len(place.built.inputs)],
-            seed,
-            depth,
-            files=[],
-            title=formula.name,
-        )
-    if place.backward is not None:
-        return trace_pair(place.forward, place.backward, place.args, seed, depth)
-    files: list[str] | None = [] if formula.value is not None else None
-    return trace(place.forward, *map(fresh_copy, place.args), depth=depth, files=files, title=formula.name)
+def _print_trace(found: Trace | PairTrace, full: bool) -> None:
+    text = found.text(full)
+    print(text)
+    if text != found.text():
+        print("\nRepeated calls and long lists of arrays are folded: --full shows all.")

@@ -12,6 +12,7 @@ from minirec import cli, cli_verify, plots
 from minirec import functional as F
 from minirec.verify.formulas import FAMILIES, SHEET
 from minirec.verify.specification import EXAMPLE
+from minirec.verify.tracing.entry import trace_entry
 
 OWN = """
 import numpy as np
@@ -70,6 +71,19 @@ def failing_backward(dy, x):
 
 def alone(x):
     return x * 2.0
+
+def short_forward(x):
+    return (x * x).astype(np.float32), x
+
+def short_backward(dy, x):
+    return 2 * x * dy
+
+def log_forward(x, scale=1.0):
+    return np.log(x) * scale, (x, scale)
+
+def log_backward(dy, cache):
+    x, scale = cache
+    return dy * scale / x
 
 def rms(prediction, truth):
     return np.sqrt(np.mean((prediction - truth) ** 2))
@@ -207,6 +221,28 @@ def test_a_wrong_formula_is_reported_in_full(capsys: Any, line: str, words: str)
     assert words in out
 
 
+def test_a_result_of_single_precision_is_said_once(capsys: Any) -> None:
+    code, out, _ = run(capsys, "verify mine.py:short --args x:3x5")
+    assert code == 1
+    assert "y is float32, not float64" in out
+    assert out.count("float32") == 1
+    assert "perhaps" not in out
+    assert "probably" not in out
+
+
+def test_where_y_is_no_number_the_way_to_positive_arguments_is_named(capsys: Any, folder: Path) -> None:
+    code, out, _ = run(capsys, "verify mine.py:log --args x:3x5")
+    assert code == 1
+    assert "NaN or Inf in y; only for positive numbers? then write x:pos:3x5 in --args\n" in out
+    assert run(capsys, "verify mine.py:log --args x:pos:3x5")[0] == 0
+    assert "positive" not in run(capsys, "verify mine.py:log --args 'x:pos:5 scale=nan'")[1]
+    (folder / "drawn.py").write_text(
+        OWN + "\ndef arguments(rng):\n    return (rng.standard_normal((2, 3)),)\n", encoding="utf-8"
+    )
+    out = run(capsys, "verify drawn.py:log")[1]
+    assert "let arguments(rng) draw such, as 0.5 + rng.random(shape)" in out
+
+
 def test_the_seed_decides_the_numbers(capsys: Any) -> None:
     one, two, other = (
         run(capsys, f"verify mine.py:soft --args x:3x5 --seed {seed}")[1] for seed in (1, 1, 2)
@@ -291,10 +327,56 @@ def test_a_trace_of_the_readers_own_formula(capsys: Any) -> None:
 
 @pytest.mark.parametrize("name", list(SHEET))
 def test_every_formula_of_the_sheet_can_be_traced(name: str) -> None:
-    text = str(cli_verify._traced(SHEET[name], 0, 0))
+    text = str(trace_entry(SHEET[name], 0, 0))
     assert len(text.splitlines()) > 3
     assert " at 0x" not in text
-    assert text == str(cli_verify._traced(SHEET[name], 0, 0))
+    assert text == str(trace_entry(SHEET[name], 0, 0))
+
+
+@pytest.mark.parametrize(
+    ("name", "heads"),
+    [
+        ("residual", ["residual, forward minirec/nn/residual.py"]),
+        (
+            "density",
+            [
+                "InteractionMatrix.from_interactions minirec/data/matrix.py",
+                "InteractionMatrix.density minirec/data/matrix.py",
+            ],
+        ),
+        ("sgd_factorization_step", ["sgd_factorization_step minirec/models/matrix_factorization.py"]),
+    ],
+)
+def test_a_trace_begins_at_our_function_and_not_at_the_sheets_way_to_call_it(
+    capsys: Any, name: str, heads: list[str]
+) -> None:
+    out = run(capsys, f"trace {name}")[1]
+    found = [" ".join(line.split()) for line in out.splitlines() if re.match(r"\w.*\.py$", line)]
+    assert found == heads
+    assert "verify/formulas" not in out
+    assert "ours" not in out
+
+
+def test_no_trace_of_the_sheet_shows_the_sheet() -> None:
+    for name, formula in SHEET.items():
+        text = str(trace_entry(formula, 0, 1))
+        assert "verify/formulas" not in text, name
+        assert "__init__" not in text, name  # it keeps settings and computes nothing
+
+
+def test_a_long_trace_is_folded_and_full_shows_it(capsys: Any) -> None:
+    short, full = (run(capsys, f"trace MultiHeadAttention{more}")[1] for more in ("", " --full"))
+    lines = short.splitlines()
+    assert 1.5 * len(lines) < len(full.splitlines())
+    assert full.count("y = x.reshape(-1, x.shape[-1]) @ W + b") == 4
+    assert short.count("y = x.reshape(-1, x.shape[-1]) @ W + b") == 1
+    assert sum(line.split()[:3] == ["linear_forward", "as", "above"] for line in lines) == 3
+    for statement in ("q, of_q = ", "k, of_k = ", "v, of_v = ", "y, of_y = ", "dkey, dW_k, db_k = "):
+        assert statement in short  # a line for each formula
+    assert lines[-1].endswith("--full shows all.")
+    assert "--full" not in full
+    assert len(run(capsys, "trace Encoder")[1].splitlines()) < 130
+    assert "--full" not in run(capsys, "trace softmax")[1]
 
 
 # Wrong input.
@@ -321,6 +403,7 @@ WRONG = [
     ("verify mine.py:soft", f"mine.py has no function arguments(rng): write one, or give ... {EXAMPLE}"),
     (f"{SOFT} --args x", f"--args 'x': has neither a shape nor a value ... {EXAMPLE}"),
     (f"{SOFT} --args x:3y5", f"--args 'x:3y5': '3y5' is not a shape ... {EXAMPLE}"),
+    (f"{SOFT} --args x:3,5", f"--args 'x:3,5': a shape is written with x: x:3x5; ... {EXAMPLE}"),
     (f"{SOFT} --args y:3", f"--args 'y:3': soft_forward has no parameter 'y' ... it has x ... {EXAMPLE}"),
     (f"{SOFT} --args ''", f"soft_forward needs x ... {EXAMPLE}"),
     (f"{SOFT} --args x:int<7:3", "no argument to differentiate"),

@@ -11,7 +11,7 @@ from strategies import frozen, lay_out, rows, seeds
 
 from minirec import metrics
 from minirec.verify.formulas import SHEET
-from minirec.verify.formulas.ranking_properties import between_zero_and_one
+from minirec.verify.formulas.properties.ranking import between_zero_and_one
 
 EXACT = 1e-12  # sums of fewer than 50 terms of size 1 in float64
 AT_K = ("precision", "recall", "hit_rate", "mrr", "map_at", "ndcg")

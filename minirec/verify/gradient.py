@@ -233,7 +233,7 @@ def _causes(
 ) -> tuple[diagnosis.Cause, ...]:
     """What is probably wrong, where a row has failed that says something about the numbers."""
     failed = {row.name for row in rows if not row.ok}
-    if not failed & TELLING or not np.all(np.isfinite(pair.y)):
+    if not failed & TELLING or pair.y.dtype != np.float64 or not np.all(np.isfinite(pair.y)):
         return ()
     if found is None:
         if pair.x.size > FEW or "kinks" in failed:  # a difference across a kink tells nothing

@@ -13,6 +13,7 @@ The names are those of the function's parameters, in any order. Serves userfile.
 import ast
 import difflib
 import inspect
+import itertools
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -56,7 +57,9 @@ def arguments_from(
     """
     values: dict[str, Any] = {}
     given: dict[str, str] = {}
-    for item in _items(text):
+    items = _items(text)
+    _refuse_commas_in_shapes(items)
+    for item in items:
         name, value = _value(item, rng)
         if name in values:
             raise SpecificationError(item, f"{name} is given twice")
@@ -74,6 +77,15 @@ def _items(text: str) -> list[str]:
     if text[end:].strip(" \t\r\n,"):
         raise SpecificationError(text[end:].strip(), "a quote or bracket has no partner")
     return items
+
+
+def _refuse_commas_in_shapes(items: Sequence[str]) -> None:
+    """x:3,5 and x:3 5 are meant as one shape: the next item would be blamed for it."""
+    for i, item in enumerate(items):
+        sizes = list(itertools.takewhile(lambda later: re.fullmatch(r"[0-9]+", later), items[i + 1 :]))
+        if sizes and re.fullmatch(r"[^=]+:[0-9]+", item):
+            meant = "x".join([item, *sizes])
+            raise SpecificationError(",".join([item, *sizes]), f"a shape is written with x: {meant}")
 
 
 def _value(item: str, rng: Rng) -> tuple[str, Any]:
@@ -102,6 +114,9 @@ def _shape(item: str, text: str) -> tuple[int, ...]:
     if text == "()":
         return ()
     if not re.fullmatch(r"[0-9]{1,9}(x[0-9]{1,9})*", text):
+        sizes = re.findall(r"[0-9]+", text)
+        if sizes and re.fullmatch(r"[\s0-9,*X×()\[\]]+", text):
+            raise SpecificationError(item, f"a shape is written with x: {'x'.join(sizes)}, not {text}")
         raise SpecificationError(item, f"{text!r} is not a shape: 3x5, 7, or () for one number")
     shape = tuple(map(int, text.split("x")))
     if 0 in shape:

@@ -1,30 +1,24 @@
 """The reader's own formula, from a Python file of theirs: `my_file.py:my_forward,my_backward`.
 
-`load` imports the file and finds the functions, `arguments_for` makes their arguments, `explained` turns an
-exception of theirs into one line. What is wrong with the file is a ValueError of one line; what is wrong with
-the formula is for the check to say.
+`load` imports the file and finds the functions, `explained` turns an exception of theirs into one line. What
+is wrong with the file is a ValueError of one line. own.py calls and checks what was found.
 """
 
 import contextlib
-import functools
 import importlib.util
-import inspect
 import linecache
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from minirec.verify import adapters
-from minirec.verify.pair import as_list, fresh_copy
-from minirec.verify.specification import GRAMMAR, arguments_from, suggestion
+from minirec.verify.specification import suggestion
 
-__all__ = ["UserFileError", "UserFormula", "arguments_for", "arguments_from", "explained", "load"]
+__all__ = ["UserFileError", "UserFormula", "as_pair", "explained", "load"]
 
 FORMS = "write FILE.py:forward,backward, or FILE.py:NAME for NAME_forward and NAME_backward"
 STYLES = {
@@ -80,87 +74,15 @@ def load(spec: str, style: str = "pair") -> UserFormula:
     first, second = (_function(file, module, name) for name in names)
     own = getattr(module, "arguments", None)
     name = names[0].removesuffix("_forward")
-    pair = _as_pair(style, first, second)
+    pair = as_pair(style, first, second)
     return UserFormula(name, file, path, *pair, (first, second), own if callable(own) else None, style)
 
 
-def _as_pair(style: str, first: Callable[..., Any], second: Callable[..., Any]) -> tuple[Any, Any]:
+def as_pair(style: str, first: Callable[..., Any], second: Callable[..., Any]) -> tuple[Any, Any]:
+    """(forward, backward) made of two functions of this style."""
     if style == "vjp":
         return adapters.vjp_pair(first, second)
     return adapters.gradient_pair(first, second) if style == "gradient" else (first, second)
-
-
-def arguments_for(
-    formula: UserFormula, text: str | None, rng: np.random.Generator
-) -> tuple[UserFormula, tuple[Any, ...]]:
-    """The arguments by the specification `text`, or where there is none by the file's arguments(rng).
-
-    Values for keyword-only parameters are bound to forward: the formula that is returned has them.
-    Raises UserFileError where there is neither, or where they do not fit the function.
-    """
-    if text is not None:
-        args, keywords = arguments_from(text, rng, formula.functions[0])
-        return (_bound(formula, keywords) if keywords else formula), args
-    if formula.arguments is None:
-        raise UserFileError(f"{formula.file} has no function arguments(rng): write one, or give {GRAMMAR}")
-    with explained(formula):
-        args = formula.arguments(rng)
-    if not isinstance(args, tuple | list):
-        raise UserFileError(
-            f"{formula.file}: arguments(rng) must return a tuple, got {type(args).__name__}: "
-            "for one argument write (x,)"
-        )
-    try:
-        inspect.signature(formula.functions[0]).bind(*args)
-    except TypeError as error:
-        name = _name(formula.functions[0])
-        raise UserFileError(
-            f"{formula.file}: arguments(rng) gives {len(args)}, {name} takes others: {error}"
-        ) from error
-    except ValueError:  # no signature to compare with
-        pass
-    return formula, tuple(args)
-
-
-def _bound(formula: UserFormula, keywords: dict[str, Any]) -> UserFormula:
-    """The formula with some arguments filled in; in the styles vjp and gradient both functions take them."""
-    first, second = formula.functions
-    first = functools.partial(first, **keywords)
-    second = second if formula.style == "pair" else functools.partial(second, **keywords)
-    forward, backward = _as_pair(formula.style, first, second)
-    return formula._replace(forward=forward, backward=backward, functions=(first, second))
-
-
-def check_form(formula: UserFormula, args: Sequence[Any]) -> Any:
-    """y, from one call of each; UserFileError where one fails or forward does not return (y, cache)."""
-    if formula.style == "vjp":
-        with explained(formula):
-            both = formula.functions[1](*map(fresh_copy, args))
-        if not isinstance(both, tuple) or len(both) != 2 or not callable(both[1]):
-            raise UserFileError(
-                f"{formula.file}: {_name(formula.functions[1])} returned {_what(both)}: vjp must return "
-                "(y, pullback), where pullback(dy) returns the gradients"
-            )
-    with explained(formula):
-        result = formula.forward(*map(fresh_copy, args))
-    name = _name(formula.functions[0])
-    if not isinstance(result, tuple) or len(result) != 2:
-        raise UserFileError(
-            f"{formula.file}: {name} returned {_what(result)}: forward must return (y, cache), where "
-            "cache is whatever backward needs, or None; for other styles there are --style vjp and "
-            "--style gradient"
-        )
-    y, cache = result
-    if not isinstance(y, np.ndarray | np.floating | float):
-        raise UserFileError(
-            f"{formula.file}: y, the first value that {name} returned, is {_what(y)}: it must be a "
-            "float64 array or number"
-        )
-    assert formula.backward is not None
-    with explained(formula):
-        dy = np.ones(np.shape(y), dtype=np.asarray(y).dtype)
-        as_list(formula.backward(dy if isinstance(y, np.ndarray) else dy[()], cache))
-    return y
 
 
 @contextlib.contextmanager
@@ -185,22 +107,9 @@ def _place(error: BaseException, path: Path) -> str | None:
     return f"line {last.lineno}{inside}, `{last.line}`"
 
 
-def _name(function: Any) -> str:
-    function = function.func if isinstance(function, functools.partial) else function
-    return str(getattr(function, "__name__", type(function).__name__))
-
-
 def _said(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _what(value: Any) -> str:
-    if isinstance(value, np.ndarray):
-        return f"an array {value.shape} of {value.dtype} alone"
-    if isinstance(value, tuple):
-        return f"{len(value)} values"
-    return "None (is a return missing?)" if value is None else f"a {type(value).__name__}"
 
 
 def _existing(file: str) -> Path:

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from minirec import functional as F
-from minirec.verify.comparison import compare as same_module
-from minirec.verify.comparison import same
+from minirec.verify.comparison import judgement, same
 
 Domain = Callable[[np.random.Generator], tuple[Any, ...]]
 ROUNDING = "same in exact arithmetic, not in floating point"
@@ -151,6 +150,7 @@ SAME: list[tuple[str, Any, Any, Domain]] = [
     ("variance, added up in another order", two_pass, lambda x: two_pass(x[..., ::-1]), matrix),
     ("a number that the arguments hardly hold", lambda x: np.sin(x).sum(-1),
      lambda x: np.sin(x[..., ::-1]).sum(-1), matrix),
+    ("three factors, which overflow", lambda x, y: (x @ y.T) @ x, lambda x, y: x @ (y.T @ x), two),
     ("both raise", lambda x: np.linalg.inv(x), lambda x: np.linalg.inv(x), square),
 ]  # fmt: skip
 
@@ -167,6 +167,12 @@ BY_ROUNDING: list[tuple[str, Any, Any, Domain, str | None]] = [
      lambda x: np.abs(x).max(-1) * np.sqrt(((x / np.maximum(np.abs(x).max(-1, keepdims=True), 1e-300)) ** 2)
                                            .sum(-1)), lambda rng: (1e10 * rng.standard_normal((3, 5)),),
      "the second"),
+    ("e^x − 1", np.expm1, lambda x: np.exp(x) - 1, matrix, "the first"),
+    ("log(1 + x²)", lambda x: np.log1p(x * x), lambda x: np.log(1 + x * x), matrix, "the first"),
+    ("tanh of exponentials", np.tanh, lambda x: (np.exp(x) - np.exp(-x)) / (np.exp(x) + np.exp(-x)), matrix,
+     "the first"),
+    ("1 − cos x", lambda x: 1 - np.cos(x), lambda x: 2 * np.sin(x / 2) ** 2,
+     lambda rng: (0.3 * rng.standard_normal((3, 5)),), "the second"),
 ]  # fmt: skip
 
 DIFFERENT: list[tuple[str, Any, Any, Domain, str]] = [
@@ -184,6 +190,9 @@ DIFFERENT: list[tuple[str, Any, Any, Domain, str]] = [
     ("clipped at a million", lambda x: x, lambda x: np.clip(x, -1e6, 1e6), matrix, "times|shifted"),
     ("another limit where one overflows", lambda x: np.log(1 + np.exp(x)),
      lambda x: np.where(x < 600, np.log(1 + np.exp(x)), 1.1 * x), matrix, "times|shifted"),
+    ("off by 1e-17, which small numbers see", lambda x: x, lambda x: x + 1e-17, matrix, "times 1e-08"),
+    ("another sign below 1e-100", lambda x: x, lambda x: np.where(np.abs(x) > 1e-100, x, -x), matrix,
+     "times 1e-150"),
     ("off by 1e-9", lambda x: np.exp(x), lambda x: np.exp(x) * (1 + 1e-9), matrix, "generic"),
     ("another shape", lambda x: x.sum(-1), lambda x: x.sum(-1, keepdims=True), matrix, "generic"),
     ("one raises", lambda x: np.linalg.pinv(x), lambda x: np.linalg.inv(x), square, "rows|equal|zeros"),
@@ -207,9 +216,9 @@ def test_the_same_function(f: Any, g: Any, domain: Domain) -> None:
 def test_the_same_but_for_rounding(
     f: Any, g: Any, domain: Domain, better: str | None, longer: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if longer and not same_module.LONGER:
+    if longer and not judgement.LONGER:
         pytest.skip("np.longdouble is no longer than float64 on this platform")
-    monkeypatch.setattr(same_module, "LONGER", longer)
+    monkeypatch.setattr(judgement, "LONGER", longer)
     agreement = same(f, g, domain)
     assert agreement.verdict == ROUNDING, str(agreement)
     assert not agreement
@@ -226,6 +235,69 @@ def test_different_functions(f: Any, g: Any, domain: Domain, kind: str) -> None:
     assert agreement.verdict == "different", str(agreement)
     assert any(word in agreement.worst.kind for word in kind.split("|")), str(agreement)
     assert agreement.kept is None
+
+
+def single(x: Any) -> Any:
+    """x rounded to single precision, as a number of double precision."""
+    return x.astype(np.float32).astype(x.dtype)
+
+
+SINGLE: list[tuple[str, Any, Any, Domain, str]] = [
+    ("x rounded", lambda x: x, single, matrix, "The second computes"),
+    ("the sine of x rounded", lambda x: np.sin(single(x)), np.sin, matrix, "The first computes"),
+    ("a result of float32", np.sin, lambda x: np.sin(x.astype(np.float32)), matrix, "The second computes"),
+    ("a result rounded", np.exp, lambda x: single(np.exp(x)), matrix, "The second computes"),
+    ("one factor rounded", lambda a, b: a @ b.T, lambda a, b: a @ single(b).T, two, "The second computes"),
+    ("both", lambda x: np.sin(single(x)), lambda x: single(np.sin(x)), matrix, "Both compute"),
+]
+
+
+@pytest.mark.parametrize(
+    ("f", "g", "domain", "who"), [row[1:] for row in SINGLE], ids=[row[0] for row in SINGLE]
+)
+def test_a_formula_in_single_precision_is_recognized(f: Any, g: Any, domain: Domain, who: str) -> None:
+    agreement = same(f, g, domain)
+    assert agreement.verdict == ROUNDING, str(agreement)
+    assert agreement.as_far_as_seen
+    assert f"{who} in single precision (float32)" in str(agreement)
+    assert 6 < next(row.digits for row in agreement.rows if row.kind == "generic") < 9
+
+
+@pytest.mark.parametrize(
+    ("f", "g"),
+    [
+        (np.sin, lambda x: np.sin(single(x)) * 1.001),
+        (np.sign, lambda x: np.sign(x) * (1 + 1e-6)),
+        (lambda x: np.sign(x) / 2, lambda x: np.sign(x) / 2 * (1 + 1e-6)),
+        (np.round, lambda x: np.round(x) * (1 + 1e-6)),
+        (lambda x: x, lambda x: x * (1 + 1e-8)),
+    ],
+)
+def test_single_precision_excuses_no_other_difference(f: Any, g: Any) -> None:
+    assert same(f, g, matrix).verdict == "different"
+
+
+def test_a_difference_as_small_as_single_precision_says_that_it_could_be() -> None:
+    seventh = same(lambda x: x, lambda x: x * (1 + 5e-8), matrix)
+    assert str(seventh).endswith("would look like this, too.")
+    assert str(same(lambda x: x, lambda x: x * (1 + 1e-5), matrix)).endswith('points "generic".')
+    assert str(same(lambda x: x, lambda x: x * (1 + 1e-9), matrix)).endswith('points "generic".')
+
+
+def test_where_longer_numbers_end_a_difference_decides_nothing() -> None:
+    if not judgement.LONGER:
+        pytest.skip("np.longdouble is no longer than float64 on this platform")
+    agreement = same(np.expm1, lambda x: np.exp(x) - 1, matrix)
+    rows = {row.kind: row for row in agreement.rows}
+    assert rows["times 1e-150"].note == "cannot be told from rounding"
+    assert rows["times 1e-08"].note == ""
+    assert "as far as can be seen" in str(agreement)
+    late = same(lambda x: x, lambda x: (x + 1e-95) - 1e-95, matrix)  # rounding, from about 1e-101 down
+    assert late.verdict == ROUNDING, str(late)
+    # The same difference at 1e-150, and none on the way there: that is no rounding.
+    jump = same(lambda x: x, lambda x: np.where(np.abs(x) < 1e-100, 0.0, x), matrix)
+    assert jump.verdict == "different"
+    assert jump.worst.kind == "times 1e-150"
 
 
 def between(low: float, high: float) -> Callable[..., bool]:
@@ -359,7 +431,7 @@ def test_arguments_are_not_written_into() -> None:
 
 
 def test_without_longer_numbers_the_verdict_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(same_module, "LONGER", False)
+    monkeypatch.setattr(judgement, "LONGER", False)
     agreement = same(two_pass, moments, matrix)
     assert agreement.verdict == ROUNDING
     assert "as far as can be seen" in str(agreement)

@@ -57,8 +57,10 @@ def test_names_are_unique_and_each_entry_is_whole() -> None:
 
 
 def test_definitions_import_nothing_that_they_judge() -> None:
-    files = sorted(Path(formulas.__file__).parent.glob("*.py"))
-    assert len(files) > 5
+    files = sorted(Path(formulas.__file__).parent.rglob("*.py"))
+    assert {"softmax.py", "properties/softmax.py"} <= {
+        path.relative_to(Path(formulas.__file__).parent).as_posix() for path in files
+    }
     for path in files:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = []
@@ -170,10 +172,36 @@ def test_a_place_gives_values_and_gradients() -> None:
 
 
 COMMANDS = set(
-    "Big arg bar begin beta bigcup cap cdot cos dots emptyset end epsilon eta frac gamma hat in lambda ldots "
-    "le left leftarrow log mathbb mathrm max min mu ne neq notin odot partial pi qquad quad right sigma sim "
-    "sin sqrt sum tanh text tfrac theta varepsilon".split()
+    "Big Omega arg bar begin beta bigcup cap cdot cos dots emptyset end epsilon eta frac gamma hat in infty "
+    "lambda ldots le left leftarrow log mathbb mathrm max min mu ne neq notin odot omega partial pi qquad "
+    "quad right sigma sim sin sqrt sum tanh text tfrac theta varepsilon".split()
 )
+
+
+def _drawn(formula: Formula, setting: str) -> set[Any]:
+    """The values of a setting that the places of a module try."""
+    builts = [b for place in formula.places if isinstance(b := formula.draw(place), Built)]
+    return {built.settings[setting] for built in builts if setting in built.settings}
+
+
+@ENTRIES
+def test_the_mathematics_shows_whatever_the_places_try(formula: Formula) -> None:
+    """Both orders of the norm, dropout, the mask of a softmax, each kind of loss, source and candidates."""
+    for value in _drawn(formula, "norm") if formula.name != "Transformer" else ():  # of encoder and decoder
+        assert rf"\text{{{value}: }}" in formula.latex
+    if any(_drawn(formula, "dropout")) and formula in formulas.FAMILIES["blocks"]:
+        assert r"\mathrm{drop}" in formula.latex
+    for setting in ("source", "candidates"):
+        for value in _drawn(formula, setting):
+            assert value in formula.latex
+    if formula.name in ("softmax", "log_softmax", "attention"):
+        assert "mask" in formula.latex
+    if formula.name in ("candidate_loss", "factorization_loss"):
+        for loss in {formula.draw(place)[0] for place in formula.places}:
+            assert rf"\text{{{loss}: }}" in formula.latex
+    if formula.name == "l2_gradients":
+        for table in ("p_u", "q_i", "b_u", "b_i"):
+            assert rf"\partial {table}}}" in formula.latex
 
 
 @ENTRIES

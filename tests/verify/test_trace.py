@@ -292,6 +292,51 @@ def test_a_method_does_not_print_its_module_in_full() -> None:
     assert "dW" in trace_pair(layer.forward, layer.backward, (X[:, :2],)).backward.values(1)
 
 
+def test_a_function_that_is_called_again_is_one_line_in_the_folded_text() -> None:
+    t = trace(calls, X)
+    text = t.text(full=False).splitlines()
+    again = [line for line in text if line.endswith("square as above")]
+    assert again == ["      square as above"]  # three calls: one in full, and one of the two in a row
+    assert t.text().count("y = x * x") == 2
+    assert t.text(full=False).count("y = x * x") == 1
+    assert "a = scaled(x, 3.0)" in "\n".join(text)
+    assert text[-1] == t.text().splitlines()[-1]
+    deep = trace(calls, X, depth=2).text(full=False)  # what a folded call calls is folded with it
+    assert deep.count("y = x * x") == 1
+
+
+def many(x):
+    return x, {f"W{i}": x for i in range(7)}
+
+
+def few(x):
+    return x, {f"W{i}": x for i in range(6)}
+
+
+def test_more_than_six_arrays_of_one_container_are_one_line_in_the_folded_text() -> None:
+    t = trace(many, X)
+    assert len(t.values()) == 1 + 7
+    assert "grads = {W0: (2, 3), W1: (2, 3), W2: (2, 3), … 7 in all}" in t.text(full=False)
+    assert "grads.W6 (2, 3) is x" in t.text()
+    short = trace(few, X)
+    assert short.text(full=False) == short.text() == str(short)
+
+
+def test_the_gradients_of_several_inputs_get_their_names() -> None:
+    layer = nn.MultiHeadAttention(np.random.default_rng(0), 4, 2)
+    x = np.random.default_rng(1).standard_normal((2, 4))
+    values = trace_pair(layer.forward, layer.backward, (x, x + 1.0, x - 1.0)).backward.values()
+    assert {"dquery", "dkey", "dvalue", "grads.W_q"} <= values.keys()
+    assert not [name for name in values if name.startswith(("result", "dquery["))]
+
+
+def test_the_first_line_of_the_docstring_is_that_of_whatever_is_shown_first() -> None:
+    t = trace(lambda x: plain(F.softmax_forward(x)[0]), X, files=[])  # of this file nothing is shown
+    assert {step.function for step in t.steps} == {"softmax_forward"}
+    assert t.formula == (F.softmax_forward.__doc__ or "").partition("\n")[0]
+    assert t.title == "softmax, forward"
+
+
 def test_partials_lambdas_and_functions_without_source() -> None:
     assert trace(functools.partial(scaled, by=3.0), X).title == "scaled"
     two = (lambda x: (x + 1.0, Cache(x, 0.0)), lambda y: y * 2.0)

@@ -9,15 +9,9 @@ import numpy as np
 import pytest
 
 from minirec.verify import check_gradient
+from minirec.verify.own import arguments_for, check_form
 from minirec.verify.specification import EXAMPLE, SpecificationError, arguments_from
-from minirec.verify.userfile import (
-    UserFileError,
-    UserFormula,
-    arguments_for,
-    check_form,
-    explained,
-    load,
-)
+from minirec.verify.userfile import UserFileError, UserFormula, explained, load
 
 GOOD = """
 import numpy as np
@@ -344,6 +338,13 @@ WRONG = [
     ("x:", "'x:': '' is not a shape"),
     ("x:3x", "'x:3x': '3x' is not a shape"),
     ("x:-3", "is not a shape"),
+    ("x:3,5 W:7", "'x:3,5': a shape is written with x: x:3x5"),
+    ("W:pos:2, 3,5", "'W:pos:2,3,5': a shape is written with x: W:pos:2x3x5"),
+    ("ids:int<7:4 5 x:3", "'ids:int<7:4,5': a shape is written with x: ids:int<7:4x5"),
+    ("x:(3,5)", "'x:(3,5)': a shape is written with x: 3x5, not (3,5)"),
+    ("x:[3]", "'x:[3]': a shape is written with x: 3, not [3]"),
+    ("x:3*5", "'x:3*5': a shape is written with x: 3x5, not 3*5"),
+    ("x:3 eps=5 7", "'7': has neither a shape nor a value"),
     ("x:３", "is not a shape"),
     ("x:0x3", "'x:0x3': the shape 0x3 has an axis of size 0"),
     ("x:9999x9999", "99980001 numbers are too many: at most 1000000"),

@@ -80,15 +80,16 @@ def compare_sized(
 
 
 def gaps(a: Array, b: Array, floor: float = 0.0, overflow: bool = False) -> tuple[Array, int]:
-    """|a − b| over the largest entry of the row, inf where one is not finite; and how many are undefined twice.
+    """|a − b| over the largest entry of the row, inf where one is not finite; and how many are undefined.
 
-    Undefined is NaN in both; with `overflow` also NaN in one and an infinity in the other: which of the two it
-    is depends on the order in which numbers that are too large were added.
+    Undefined is NaN in both; with `overflow` also whatever is no number in both. Which of NaN, ∞ and −∞ comes
+    out depends on the order in which numbers that are too large were added: of three factors, say.
     """
-    undefined = np.isnan(a) & ~np.isfinite(b) | np.isnan(b) & ~np.isfinite(a)
-    undefined = undefined if overflow else np.isnan(a) & np.isnan(b)
-    equal = (a == b) | undefined
     finite = np.isfinite(a) & np.isfinite(b)
+    undefined = np.isnan(a) & np.isnan(b)
+    if overflow:
+        undefined |= ~np.isfinite(a) & ~np.isfinite(b) & (a != b)
+    equal = (a == b) | undefined
     size = np.where(finite, np.maximum(np.abs(a), np.abs(b)), 0)
     scale = np.max(size, axis=-1, keepdims=True, initial=0.0) if size.ndim else size
     scale = np.broadcast_to(np.maximum(scale, floor), a.shape)

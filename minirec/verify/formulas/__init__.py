@@ -28,6 +28,7 @@ from minirec.verify.formulas import (
     stacks,
     step_size,
     tables,
+    transformer,
 )
 
 FAMILIES: dict[str, Sequence[Formula]] = {
@@ -39,7 +40,7 @@ FAMILIES: dict[str, Sequence[Formula]] = {
     "heads": heads.FORMULAS,
     "modules": modules.FORMULAS,
     "blocks": blocks.FORMULAS,
-    "stacks": stacks.FORMULAS,
+    "stacks": (*stacks.FORMULAS, *transformer.FORMULAS),
     "models": models.FORMULAS,
     "losses": losses.FORMULAS,
     "interactions": interactions.FORMULAS,

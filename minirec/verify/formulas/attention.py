@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from minirec.verify.formula import Formula, Property
-from minirec.verify.formulas import attention_properties as own
 from minirec.verify.formulas.drawing import normal, ragged, short
+from minirec.verify.formulas.properties import attention as own
 from minirec.verify.formulas.softmax import softmax
 
 
@@ -31,7 +31,8 @@ FORMULAS = (
     Formula(
         name="attention",
         meaning="Each query takes a weighted mean of the values, by how well it matches each key.",
-        latex=r"\mathrm{Attention}(Q, K, V) = \mathrm{softmax}\!\left(\frac{Q K^T}{\sqrt{d_k}}\right) V",
+        latex=r"\mathrm{Attention}(Q, K, V) = \mathrm{softmax}\!\left(\frac{Q K^T}{\sqrt{d_k}}\right) V, "
+        r"\qquad \text{with a mask: query } t \text{ over the keys } s \text{ with } m_{ts} = 1",
         source="the document, section 4.2; Vaswani et al. 2017, equation 1",
         ours="minirec.functional.attention",
         definition=attention,

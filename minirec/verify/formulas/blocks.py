@@ -7,12 +7,12 @@ import numpy as np
 
 from minirec.verify.formula import Built, Formula, Property, Rng
 from minirec.verify.formulas import activations
-from minirec.verify.formulas import block_properties as own
-from minirec.verify.formulas.calling import BATCH, child, counted
 from minirec.verify.formulas.drawing import normal, short
 from minirec.verify.formulas.heads import hidden_before, multi_head_attention
 from minirec.verify.formulas.layers import layer_norm, linear
 from minirec.verify.formulas.modules import feed_forward, own_rng
+from minirec.verify.formulas.properties import block as own
+from minirec.verify.formulas.properties.calling import BATCH, child, counted
 
 Params = Mapping[str, Any]
 
@@ -139,8 +139,12 @@ ENCODER_PLACES: dict[str, Callable[[Rng], Built]] = {
 ENCODER_BLOCK = Formula(
     name="EncoderBlock",
     meaning="Self-attention, then the feed-forward network, each added to what it reads.",
-    latex=r"x' = x + \mathrm{MultiHead}(z, z, z), \quad z = \mathrm{LN}(x),"
-    r" \quad y = x' + \mathrm{FFN}(\mathrm{LN}(x'))",
+    latex=r"""\begin{aligned}
+\text{pre: } & x' = x + \mathrm{drop}(\mathrm{MultiHead}(z, z, z)), \quad z = \mathrm{LN}_1(x), &
+ y &= x' + \mathrm{drop}(\mathrm{FFN}(\mathrm{LN}_2(x'))) \\
+\text{post: } & x' = \mathrm{LN}_1(x + \mathrm{drop}(\mathrm{MultiHead}(x, x, x))), &
+ y &= \mathrm{LN}_2(x' + \mathrm{drop}(\mathrm{FFN}(x')))
+\end{aligned}""",
     source="the document, section 3.1; Vaswani et al. 2017, section 3.1; pre-norm: Xiong et al. 2020",
     ours="minirec.nn.EncoderBlock",
     definition=encoder_block,
@@ -161,8 +165,14 @@ ENCODER_BLOCK = Formula(
 DECODER_BLOCK = Formula(
     name="DecoderBlock",
     meaning="Self-attention, attention to a memory, then the feed-forward network.",
-    latex=r"x' = x + \mathrm{MultiHead}(z, z, z), \quad x'' = x' + \mathrm{MultiHead}(\mathrm{LN}(x'), m, m),"
-    r" \quad y = x'' + \mathrm{FFN}(\mathrm{LN}(x'')), \quad z = \mathrm{LN}(x)",
+    latex=r"""\begin{aligned}
+\text{pre: } & x' = x + \mathrm{drop}(\mathrm{MultiHead}(z, z, z)), \quad z = \mathrm{LN}_1(x) \\
+& x'' = x' + \mathrm{drop}(\mathrm{MultiHead}(\mathrm{LN}_2(x'), m, m)) \\
+& y = x'' + \mathrm{drop}(\mathrm{FFN}(\mathrm{LN}_3(x''))) \\
+\text{post: } & x' = \mathrm{LN}_1(x + \mathrm{drop}(\mathrm{MultiHead}(x, x, x))) \\
+& x'' = \mathrm{LN}_2(x' + \mathrm{drop}(\mathrm{MultiHead}(x', m, m))) \\
+& y = \mathrm{LN}_3(x'' + \mathrm{drop}(\mathrm{FFN}(x'')))
+\end{aligned}""",
     source="the document, section 3.1; Vaswani et al. 2017, section 3.1; pre-norm: Xiong et al. 2020",
     ours="minirec.nn.DecoderBlock",
     definition=decoder_block,
@@ -226,7 +236,8 @@ DECODER_BLOCK = Formula(
 RESIDUAL = Formula(
     name="residual",
     meaning="A skip connection around a sub-layer, its layer norm before the sub-layer or after the sum.",
-    latex=r"\text{pre: } y = x + f(\mathrm{LN}(x)), \qquad \text{post: } y = \mathrm{LN}(x + f(x))",
+    latex=r"\text{pre: } y = x + \mathrm{drop}(f(\mathrm{LN}(x))), "
+    r"\qquad \text{post: } y = \mathrm{LN}(x + \mathrm{drop}(f(x)))",
     source="post-norm: Vaswani et al. 2017, section 3.1; pre-norm: Xiong et al. 2020",
     ours="minirec.nn.residual.residual_forward",
     definition=residual_of_a_product,

@@ -12,7 +12,7 @@ import numpy as np
 from minirec.verify.formula import Formula, Place, Property, Rng, relative_gap
 from minirec.verify.formulas.drawing import normal, short
 from minirec.verify.formulas.losses import log_sigmoid
-from minirec.verify.formulas.weighted import never_negative
+from minirec.verify.formulas.properties.weighted import never_negative
 
 
 def candidate_loss(loss: str, scores: Any, ratings: Any = None) -> float:

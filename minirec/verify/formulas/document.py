@@ -225,7 +225,8 @@ FORMULAS = (
     Formula(
         name="example_ranking",
         meaning="The list of recommendations has the item with the highest rating first.",
-        latex=r"\pi_m = \arg\max_{i \notin \{\pi_1, \dots, \pi_{m-1}\}} s_i, \qquad m = 1, \dots, k",
+        latex=r"\pi_m = \min \arg\max_{i \notin \{\pi_1, \dots, \pi_{m-1}\},\; s_i > -\infty} s_i, "
+        r"\qquad m = 1, \dots, k",
         source=SOURCE,
         ours="minirec.evaluation.top_k",
         definition=example_ranking,

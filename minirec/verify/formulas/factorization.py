@@ -215,7 +215,7 @@ FORMULAS = (
         name="sgd_factorization_step",
         meaning="One rating moves the two vectors and the two biases that it speaks of.",
         latex=r"""\begin{aligned}
-e &= r - (\mu + b_u + b_i + p_u^T q_i) \\
+e &= r - (\mu + b_u + b_i + p_u^T q_i), & & \text{on the right all as before the step} \\
 b_u &\leftarrow b_u + \gamma (e - \lambda b_u), & b_i &\leftarrow b_i + \gamma (e - \lambda b_i) \\
 p_u &\leftarrow p_u + \gamma (e\, q_i - \lambda p_u), & q_i &\leftarrow q_i + \gamma (e\, p_u - \lambda q_i)
 \end{aligned}""",

@@ -175,7 +175,8 @@ FORMULAS = (
     Formula(
         name="l2_penalty",
         meaning="Large vectors and biases cost something, each as often as its user or item occurs.",
-        latex=r"\frac{\lambda}{N} \sum_n \left(\|p_{u_n}\|^2 + \|q_{i_n}\|^2 + b_{u_n}^2 + b_{i_n}^2\right)",
+        latex=r"\Omega = \frac{\lambda}{N} \sum_n "
+        r"\left(\|p_{u_n}\|^2 + \|q_{i_n}\|^2 + b_{u_n}^2 + b_{i_n}^2\right)",
         source="Koren, Bell & Volinsky 2009, equation 5, as a mean",
         ours="minirec.models.matrix_factorization.l2_penalty",
         definition=l2_penalty,
@@ -192,8 +193,12 @@ FORMULAS = (
     Formula(
         name="l2_gradients",
         meaning="The gradient of the penalty: each row, as often as it occurs.",
-        latex=r"\frac{\partial}{\partial p_u} = \frac{2 \lambda}{N} |\{n : u_n = u\}|\, p_u, "
-        r"\quad \text{and so for } q_i, b_u, b_i",
+        latex=r"""\begin{aligned}
+\frac{\partial \Omega}{\partial p_u} &= \frac{2 \lambda}{N} N_u\, p_u, &
+\frac{\partial \Omega}{\partial b_u} &= \frac{2 \lambda}{N} N_u\, b_u, & N_u &= |\{n : u_n = u\}| \\
+\frac{\partial \Omega}{\partial q_i} &= \frac{2 \lambda}{N} N_i\, q_i, &
+\frac{\partial \Omega}{\partial b_i} &= \frac{2 \lambda}{N} N_i\, b_i, & N_i &= |\{n : i_n = i\}|
+\end{aligned}""",
         source="the derivative of l2_penalty",
         ours="minirec.models.matrix_factorization.l2_gradients",
         definition=l2_gradients,
@@ -212,11 +217,13 @@ FORMULAS = (
         name="factorization_loss",
         meaning="What matrix factorization is trained on: ratings, taken or not, or which of two was taken.",
         latex=r"""\begin{aligned}
-\text{squared: } & \frac{1}{N} \sum_n (s_{u_n i_n} - r_n)^2 \\
-\text{bce: } & -\frac{1}{2N} \sum_n \left[\log \sigma(s_{u_n i_n}) + \log \sigma(-s_{u_n j_n})\right] \\
+\text{squared: } & \frac{1}{N} \sum_n (s_{u_n i_n} - r_n)^2 + \frac{1}{N} \sum_n \omega(u_n, i_n) \\
+\text{bce: } & -\frac{1}{2N} \sum_n \left[\log \sigma(s_{u_n i_n}) + \log \sigma(-s_{u_n j_n})\right]
+ + \frac{1}{2N} \sum_n \left[\omega(u_n, i_n) + \omega(u_n, j_n)\right] \\
 \text{bpr: } & -\frac{1}{N} \sum_n \log \sigma(s_{u_n i_n} - s_{u_n j_n})
-\end{aligned}
-\quad + \text{ the L2 penalty of all pairs } (u_n, i_n), (u_n, j_n)""",
+ + \frac{1}{2N} \sum_n \left[\omega(u_n, i_n) + \omega(u_n, j_n)\right] \\
+& \omega(u, i) = \lambda \left(\|p_u\|^2 + \|q_i\|^2 + b_u^2 + b_i^2\right)
+\end{aligned}""",
         source="the document, section 3.2 (training); Koren et al. 2009, equation 5; Rendle et al. 2009, "
         "BPR-Opt with λ for the user and λ/2 for each of the two items",
         ours="minirec.models.MatrixFactorization",

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from minirec.verify.formula import Built, Formula, Place, Property, Rng, relative_gap
-from minirec.verify.formulas import head_properties as own
 from minirec.verify.formulas.attention import attention
-from minirec.verify.formulas.calling import BATCH, counted
 from minirec.verify.formulas.drawing import normal, ragged, short
 from minirec.verify.formulas.layers import linear
+from minirec.verify.formulas.properties import head as own
+from minirec.verify.formulas.properties.calling import BATCH, counted
 
 Params = Mapping[str, Any]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from minirec.functional import Array
 from minirec.verify.formula import Formula, Property, Rng
-from minirec.verify.formulas import interaction_properties as own
+from minirec.verify.formulas.properties import interaction as own
 
 
 class Events(NamedTuple):
@@ -200,7 +200,8 @@ FORMULAS = (
         name="interaction_means",
         meaning="The mean rating that each user gave and that each item got, over what is stored.",
         latex=r"\bar R_u = \frac{1}{|I_u|} \sum_{i \in I_u} R_{ui}, \qquad "
-        r"\bar R_i = \frac{1}{|U_i|} \sum_{u \in U_i} R_{ui}",
+        r"\bar R_i = \frac{1}{|U_i|} \sum_{u \in U_i} R_{ui}; "
+        r"\qquad \text{a given number where nothing is stored}",
         source=SOURCE,
         ours="minirec.data.InteractionMatrix",
         definition=interaction_means,

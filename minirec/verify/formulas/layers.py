@@ -235,7 +235,9 @@ FORMULAS = (
     Formula(
         name="layer_norm",
         meaning="Each row is centered and scaled to variance 1, then scaled and shifted by what is learned.",
-        latex=r"y = \gamma \odot \frac{x - \mathrm{E}[x]}{\sqrt{\mathrm{Var}[x] + \varepsilon}} + \beta",
+        latex=r"y = \gamma \odot \frac{x - \mathrm{E}[x]}{\sqrt{\mathrm{Var}[x] + \varepsilon}} + \beta, "
+        r"\quad \mathrm{E}[x] = \frac{1}{D} \sum_i x_i, \quad "
+        r"\mathrm{Var}[x] = \frac{1}{D} \sum_i (x_i - \mathrm{E}[x])^2",
         source="Ba, Kiros & Hinton 2016, section 3; Vaswani et al. 2017, section 3.1",
         ours="minirec.functional.layer_norm",
         definition=layer_norm,

@@ -1,7 +1,7 @@
 """The losses: how far are the scores from what the user did? Each is a mean over the total weight.
 
-A term of weight 0 is not there. What all of them keep on that account stands in weighted.py, what each of
-them keeps of its own in loss_properties.py.
+A term of weight 0 is not there. What all of them keep on that account stands in properties/weighted.py, what
+each of them keeps of its own in properties/loss.py.
 """
 
 import math
@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from minirec.verify.formula import Formula, Property
-from minirec.verify.formulas import loss_properties as own
-from minirec.verify.formulas import weighted
 from minirec.verify.formulas.drawing import normal, repeated, short, weights
+from minirec.verify.formulas.properties import loss as own
+from minirec.verify.formulas.properties import weighted
 
 
 def mean(terms: Callable[[tuple[int, ...]], float], shape: tuple[int, ...], weight: Any) -> float:

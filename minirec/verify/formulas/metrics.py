@@ -8,7 +8,7 @@ import numpy as np
 
 from minirec.verify.formula import Formula, Place, Property, Rng, relative_gap
 from minirec.verify.formulas.drawing import normal, short
-from minirec.verify.formulas.ranking_properties import between_zero_and_one
+from minirec.verify.formulas.properties.ranking import between_zero_and_one
 
 EXACT = 1e-13  # rounding of sums of some ten terms of size 1
 

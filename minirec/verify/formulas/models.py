@@ -8,7 +8,10 @@ import numpy as np
 
 from minirec.verify.formula import Built, Formula, Place, Property, Rng, relative_gap
 from minirec.verify.formulas.activations import dropout as drop
-from minirec.verify.formulas.calling import (
+from minirec.verify.formulas.heads import diagonal_mask, padding_mask
+from minirec.verify.formulas.layers import linear
+from minirec.verify.formulas.modules import own_rng
+from minirec.verify.formulas.properties.calling import (
     BATCH,
     child,
     counted,
@@ -19,11 +22,9 @@ from minirec.verify.formulas.calling import (
     trains,
     value,
 )
-from minirec.verify.formulas.heads import diagonal_mask, padding_mask
-from minirec.verify.formulas.layers import linear
-from minirec.verify.formulas.modules import own_rng
-from minirec.verify.formulas.stacks import decoder, encoder, parameters_of_transformer
+from minirec.verify.formulas.stacks import decoder, encoder
 from minirec.verify.formulas.tables import embedding
+from minirec.verify.formulas.transformer import parameters_of_transformer
 
 Params = Mapping[str, Any]
 
@@ -230,8 +231,15 @@ FORMULAS = (
     Formula(
         name="TransformerNetwork",
         meaning="The encoder reads a history or a user, the decoder candidates; each of them gets a score.",
-        latex=r"m = \mathrm{Encoder}(2\sqrt{D}\,(E_{\mathrm{history}} + P)), \quad"
-        r" s_c = w^T\, \mathrm{Decoder}(2\sqrt{D}\, E_{\mathrm{candidates}}, m)_c + b",
+        latex=r"""\begin{aligned}
+x &= \begin{cases}
+E_{\mathrm{history}} + P_{\mathrm{positions}} & \text{source: history, without its padding} \\
+U_{\mathrm{user}} & \text{source: user}
+\end{cases} \\
+m &= \mathrm{Encoder}(\mathrm{drop}(2\sqrt{D}\, x)) \\
+s_c &= w^T\, \mathrm{Decoder}(\mathrm{drop}(2\sqrt{D}\, E_{\mathrm{candidates}}), m)_c + b, \quad
+ \text{pointwise: } c \text{ attends to itself and } m; \text{ listwise: to all candidates and } m
+\end{aligned}""",
         source="the document, section 5.2, repaired: tables of their own for users and items, masks, a batch",
         ours="minirec.models.transformer_network.TransformerNetwork",
         definition=transformer_network,

@@ -7,8 +7,8 @@ import numpy as np
 
 from minirec.verify.formula import Built, Formula, Place, Property, Rng, relative_gap
 from minirec.verify.formulas import activations, layers, tables
-from minirec.verify.formulas.calling import BATCH, counted, gradients, inputs, setting, value
 from minirec.verify.formulas.drawing import normal, repeated, short
+from minirec.verify.formulas.properties.calling import BATCH, counted, gradients, inputs, setting, value
 
 Params = Mapping[str, Any]
 
@@ -192,7 +192,9 @@ FORMULAS = (
     Formula(
         name="LayerNorm",
         meaning="Layer normalization as a layer: scale and shift are its parameters.",
-        latex=r"y = \gamma \odot \frac{x - \mathrm{E}[x]}{\sqrt{\mathrm{Var}[x] + \varepsilon}} + \beta",
+        latex=r"y = \gamma \odot \frac{x - \mathrm{E}[x]}{\sqrt{\mathrm{Var}[x] + \varepsilon}} + \beta, "
+        r"\quad \mathrm{E}[x] = \frac{1}{D} \sum_i x_i, \quad "
+        r"\mathrm{Var}[x] = \frac{1}{D} \sum_i (x_i - \mathrm{E}[x])^2",
         source="Ba, Kiros & Hinton 2016, section 3",
         ours="minirec.nn.LayerNorm",
         definition=layer_norm,

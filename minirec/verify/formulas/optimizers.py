@@ -2,7 +2,7 @@
 
 Through a class, θ (P, N) holds P parameters, one per row, the gradients (T, P, N) are those of T steps, and
 the value is θ after each step. Its moments are written as sums over all steps so far, not as a recursion.
-The properties are in `optimizer_properties`.
+The properties are in properties/optimizer.py.
 """
 
 import math
@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from minirec.verify.formula import Formula, Place, Property, Rng, relative_gap
-from minirec.verify.formulas import optimizer_properties as P
 from minirec.verify.formulas.drawing import normal, short
+from minirec.verify.formulas.properties import optimizer as P
 
 EXACT = 1e-13  # rounding of sums of some ten terms, relative to the largest
 
@@ -120,7 +120,7 @@ FORMULAS = (
         meaning="One step of Adam: the mean gradient over the root of the mean squared gradient.",
         latex=r"m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad v \leftarrow \beta_2 v + (1 - \beta_2) g^2,"
         r"\quad \theta \leftarrow \theta"
-        r" - \eta \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \epsilon}",
+        r" - \eta \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \varepsilon}",
         source="Kingma & Ba 2015, algorithm 1",
         ours="minirec.optim.adam_step",
         definition=adam_step,
@@ -168,7 +168,7 @@ FORMULAS = (
     Formula(
         name="Adam",
         meaning="Several steps of Adam, moments for each parameter, one count of steps for all.",
-        latex=r"\theta_t = \theta_{t-1} - \eta \frac{\hat{m}_t}{\sqrt{\hat{v}_t} + \epsilon}, \quad"
+        latex=r"\theta_t = \theta_{t-1} - \eta \frac{\hat{m}_t}{\sqrt{\hat{v}_t} + \varepsilon}, \quad"
         r"\hat{m}_t = \frac{1 - \beta_1}{1 - \beta_1^t} \sum_{s=1}^{t} \beta_1^{t-s} g_s, \quad"
         r"\hat{v}_t = \frac{1 - \beta_2}{1 - \beta_2^t} \sum_{s=1}^{t} \beta_2^{t-s} g_s^2",
         source="Kingma & Ba 2015, algorithm 1, and equation 1 for the sums",
@@ -203,7 +203,8 @@ FORMULAS = (
         name="AdamW",
         meaning="Several steps of Adam, each of which also shrinks the parameters by a fixed share.",
         latex=r"\theta_t = (1 - \eta \lambda)\, \theta_{t-1}"
-        r" - \eta \frac{\hat{m}_t}{\sqrt{\hat{v}_t} + \epsilon}",
+        r" - \eta \frac{\hat{m}_t}{\sqrt{\hat{v}_t} + \varepsilon}, "
+        r"\quad \hat{m}_t, \hat{v}_t \text{ as in Adam}",
         source="Loshchilov & Hutter 2019, algorithm 2, with λ scaled by the learning rate",
         ours="minirec.optim.AdamW",
         definition=adamw,

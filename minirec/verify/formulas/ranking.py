@@ -1,7 +1,7 @@
 """Ranking metrics: how good an order of the candidates is, given which items turned out to be relevant.
 
 Each is defined for one order, best first. Where scores tie it is the mean over all orders that the scores
-allow, each as likely as the next (McSherry & Najork 2008). The properties are in `ranking_properties`.
+allow, each as likely as the next (McSherry & Najork 2008). The properties are in properties/ranking.py.
 """
 
 import itertools
@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from minirec.verify.formula import Formula, Place, Property, Rng, relative_gap
-from minirec.verify.formulas import ranking_properties as P
 from minirec.verify.formulas.drawing import normal, short
+from minirec.verify.formulas.properties import ranking as P
 
 EXACT = 1e-13  # rounding of sums of some ten terms of size 1
 

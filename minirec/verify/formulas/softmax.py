@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from minirec.verify.formula import Formula, Place, Property, Rng, relative_gap
-from minirec.verify.formulas import softmax_properties as own
 from minirec.verify.formulas.drawing import normal, ragged, short
+from minirec.verify.formulas.properties import softmax as own
 
 
 def softmax(x: Any, mask: Any = None) -> Any:
@@ -50,7 +50,8 @@ FORMULAS = (
     Formula(
         name="softmax",
         meaning="Scores become weights that are positive and sum to 1.",
-        latex=r"p_i = \frac{e^{x_i}}{\sum_j e^{x_j}}",
+        latex=r"p_i = \frac{e^{x_i}}{\sum_j e^{x_j}}, \qquad \text{with a mask } m: \quad "
+        r"p_i = \frac{m_i e^{x_i}}{\sum_j m_j e^{x_j}}, \quad p = 0 \text{ where all } m_j = 0",
         source="the document, section 4.2; Bridle 1990",
         ours="minirec.functional.softmax",
         definition=softmax,
@@ -88,7 +89,8 @@ FORMULAS = (
     Formula(
         name="log_softmax",
         meaning="The logarithm of softmax, without the logarithm of a rounded number.",
-        latex=r"y_i = x_i - \log \sum_j e^{x_j}",
+        latex=r"y_i = x_i - \log \sum_j e^{x_j}, \qquad \text{with a mask } m: \quad "
+        r"y_i = x_i - \log \sum_j m_j e^{x_j} \text{ where } m_i = 1, \text{ else } -\infty",
         source="the logarithm of softmax; inside the cross-entropy",
         ours="minirec.functional.log_softmax",
         definition=log_softmax,

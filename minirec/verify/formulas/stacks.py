@@ -1,4 +1,4 @@
-"""Stacks of blocks: the encoder, the decoder, and the Transformer that they make."""
+"""Stacks of blocks: the encoder and the decoder. The Transformer that they make is in transformer.py."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,18 +6,18 @@ from typing import Any
 import numpy as np
 
 from minirec.verify.formula import Built, Formula, Property, Rng
-from minirec.verify.formulas import block_properties as own
 from minirec.verify.formulas.blocks import (
     decoder_block,
     encoder_block,
     parameters_of_decoder_block,
     parameters_of_encoder_block,
 )
-from minirec.verify.formulas.calling import BATCH, child, counted
 from minirec.verify.formulas.drawing import normal, short
 from minirec.verify.formulas.heads import hidden_before
 from minirec.verify.formulas.layers import layer_norm
 from minirec.verify.formulas.modules import own_rng
+from minirec.verify.formulas.properties import block as own
+from minirec.verify.formulas.properties.calling import BATCH, child, counted
 
 Params = Mapping[str, Any]
 
@@ -50,33 +50,6 @@ def _last_norm(p: Params, x: Any, *, norm: str = "pre", **settings: Any) -> Any:
     return layer_norm(x, **child(p, "norm")) if norm == "pre" else x
 
 
-def transformer(
-    p: Params,
-    source: Any,
-    target: Any,
-    source_mask: Any = None,
-    target_mask: Any = None,
-    cross_mask: Any = None,
-    *,
-    encoder_layers: int,
-    decoder_layers: int,
-    rng: Any = None,
-    **settings: Any,
-) -> Any:
-    """The encoded source is the memory that the decoder of the target reads."""
-    memory = encoder(child(p, "encoder"), source, source_mask, layers=encoder_layers, rng=rng, **settings)
-    return decoder(
-        child(p, "decoder"),
-        target,
-        memory,
-        target_mask,
-        cross_mask,
-        layers=decoder_layers,
-        rng=rng,
-        **settings,
-    )
-
-
 def parameters_of_encoder(*, layers: int, width: int, norm: str = "pre", **settings: Any) -> int:
     """layers times that of a block, and for pre-norm 2 D more"""
     return layers * parameters_of_encoder_block(width=width, **settings) + 2 * width * (norm == "pre")
@@ -87,14 +60,7 @@ def parameters_of_decoder(*, layers: int, width: int, norm: str = "pre", **setti
     return layers * parameters_of_decoder_block(width=width, **settings) + 2 * width * (norm == "pre")
 
 
-def parameters_of_transformer(*, encoder_layers: int, decoder_layers: int, **settings: Any) -> int:
-    """that of the encoder and that of the decoder"""
-    return parameters_of_encoder(layers=encoder_layers, **settings) + parameters_of_decoder(
-        layers=decoder_layers, **settings
-    )
-
-
-def _built(rng: Rng, width: int, heads: int, *inputs: Any, **settings: Any) -> Built:
+def built(rng: Rng, width: int, heads: int, *inputs: Any, **settings: Any) -> Built:
     """A stack of this width with 5 hidden units; dropout gets a generator."""
     options = {"rng": own_rng(rng)} if settings.get("dropout") else {}
     return Built({"width": width, "heads": heads, "hidden": 5, **settings}, inputs, options)
@@ -107,19 +73,20 @@ FORMULAS = (
     Formula(
         name="Encoder",
         meaning="Encoder blocks one after the other; with pre-norm a last layer norm.",
-        latex=r"x_{l+1} = \mathrm{EncoderBlock}_l(x_l), \quad y = \mathrm{LN}(x_L)",
+        latex=r"x_0 = x, \quad x_{l+1} = \mathrm{EncoderBlock}_l(x_l), \quad "
+        r"\text{pre: } y = \mathrm{LN}(x_L), \quad \text{post: } y = x_L",
         source="the document, section 3.1; Vaswani et al. 2017, section 3.1; pre-norm: Xiong et al. 2020",
         ours="minirec.nn.Encoder",
         definition=encoder,
         places={
-            "example": lambda rng: _built(rng, 4, 2, short(rng, 2, 4), layers=1, activation="gelu"),
-            "pre-norm, padding": lambda rng: _built(
+            "example": lambda rng: built(rng, 4, 2, short(rng, 2, 4), layers=1, activation="gelu"),
+            "pre-norm, padding": lambda rng: built(
                 rng, 4, 2, normal(rng, 2, 3, 4), hidden_before(1, 0, T=3), layers=2
             ),
-            "post-norm, gelu, causal mask": lambda rng: _built(
+            "post-norm, gelu, causal mask": lambda rng: built(
                 rng, 6, 3, normal(rng, 2, 3, 6), CAUSAL, layers=2, norm="post", activation="gelu"
             ),
-            "dropout": lambda rng: _built(rng, 3, 3, normal(rng, 2, 3, 3), layers=2, dropout=0.3),
+            "dropout": lambda rng: built(rng, 3, 3, normal(rng, 2, 3, 3), layers=2, dropout=0.3),
         },
         properties=(
             Property("places have no order", own.no_order("x", {"mask": "qk"}, True), 1e-12),
@@ -137,15 +104,16 @@ FORMULAS = (
     Formula(
         name="Decoder",
         meaning="Decoder blocks that all read the same memory; with pre-norm a last layer norm.",
-        latex=r"x_{l+1} = \mathrm{DecoderBlock}_l(x_l, m), \quad y = \mathrm{LN}(x_L)",
+        latex=r"x_0 = x, \quad x_{l+1} = \mathrm{DecoderBlock}_l(x_l, m), \quad "
+        r"\text{pre: } y = \mathrm{LN}(x_L), \quad \text{post: } y = x_L",
         source="the document, section 3.1; Vaswani et al. 2017, section 3.1; pre-norm: Xiong et al. 2020",
         ours="minirec.nn.Decoder",
         definition=decoder,
         places={
-            "example": lambda rng: _built(
+            "example": lambda rng: built(
                 rng, 4, 2, short(rng, 2, 4), short(rng, 3, 4), layers=1, activation="gelu"
             ),
-            "pre-norm, causal mask, padding": lambda rng: _built(
+            "pre-norm, causal mask, padding": lambda rng: built(
                 rng,
                 4,
                 2,
@@ -155,7 +123,7 @@ FORMULAS = (
                 hidden_before(2, 0, T=5),
                 layers=2,
             ),
-            "post-norm, gelu, one row all padding": lambda rng: _built(
+            "post-norm, gelu, one row all padding": lambda rng: built(
                 rng,
                 3,
                 3,
@@ -167,7 +135,7 @@ FORMULAS = (
                 norm="post",
                 activation="gelu",
             ),
-            "dropout": lambda rng: _built(
+            "dropout": lambda rng: built(
                 rng, 3, 3, normal(rng, 2, 3, 3), normal(rng, 2, 5, 3), layers=2, dropout=0.3
             ),
         },
@@ -198,122 +166,7 @@ FORMULAS = (
             *BATCH,
         ),
         zero=dict.fromkeys(
-            (
-                "example",
-                "pre-norm, causal mask, padding",
-                "post-norm, gelu, one row all padding",
-                "dropout",
-            ),
-            B_K,
-        ),
-        method="complex",
-    ),
-    Formula(
-        name="Transformer",
-        meaning="The source is encoded once; in every decoder block the target reads the encoded source.",
-        latex=r"m = \mathrm{Encoder}(s), \quad y = \mathrm{Decoder}(t, m)",
-        source="the document, section 3.1; Vaswani et al. 2017, section 3",
-        ours="minirec.nn.Transformer",
-        definition=transformer,
-        places={
-            "example": lambda rng: _built(
-                rng,
-                4,
-                2,
-                short(rng, 3, 4),
-                short(rng, 2, 4),
-                encoder_layers=1,
-                decoder_layers=1,
-                activation="gelu",
-            ),
-            "pre-norm, three masks": lambda rng: _built(
-                rng,
-                4,
-                2,
-                normal(rng, 2, 5, 4),
-                normal(rng, 2, 3, 4),
-                hidden_before(2, 0, T=5),
-                CAUSAL,
-                hidden_before(2, 0, T=5),
-                encoder_layers=1,
-                decoder_layers=2,
-            ),
-            "post-norm, gelu, one row all padding": lambda rng: _built(
-                rng,
-                3,
-                3,
-                normal(rng, 2, 5, 3),
-                normal(rng, 2, 3, 3),
-                hidden_before(5, 1, T=5),
-                CAUSAL,
-                hidden_before(5, 1, T=5),
-                encoder_layers=2,
-                decoder_layers=1,
-                norm="post",
-                activation="gelu",
-            ),
-            "causal source": lambda rng: _built(
-                rng,
-                3,
-                3,
-                normal(rng, 3, 3),
-                normal(rng, 3, 3),
-                CAUSAL,
-                CAUSAL,
-                CAUSAL,
-                encoder_layers=1,
-                decoder_layers=1,
-            ),
-            "dropout": lambda rng: _built(
-                rng,
-                3,
-                3,
-                normal(rng, 2, 5, 3),
-                normal(rng, 2, 3, 3),
-                encoder_layers=1,
-                decoder_layers=1,
-                dropout=0.3,
-            ),
-        },
-        properties=(
-            Property(
-                "the source has no order",
-                own.no_order("source", {"source_mask": "qk", "cross_mask": "k"}, False),
-                1e-12,
-            ),
-            Property(
-                "targets have no order",
-                own.no_order("target", {"target_mask": "qk", "cross_mask": "q"}, True),
-                1e-12,
-            ),
-            Property(
-                "targets that are not seen have no influence",
-                own.only_through_masks("target", own.target_to_target),
-                0.0,
-            ),
-            Property(
-                "sources that are not seen have no influence",
-                own.only_through_masks("source", own.source_to_target),
-                0.0,
-            ),
-            Property(
-                "padding of the source changes nothing",
-                own.no_padding("source", {"source_mask": "qk", "cross_mask": "k"}, False),
-                1e-12,
-            ),
-            Property(
-                "those of encoder and decoder are its parameters", counted(parameters_of_transformer), 0.0
-            ),
-            *BATCH,
-        ),
-        zero=dict.fromkeys(
-            (
-                "example",
-                "pre-norm, three masks",
-                "post-norm, gelu, one row all padding",
-                "causal source",
-                "dropout",
-            ),
+            ("example", "pre-norm, causal mask, padding", "post-norm, gelu, one row all padding", "dropout"),
             B_K,
         ),
         method="complex",

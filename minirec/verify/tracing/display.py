@@ -74,6 +74,18 @@ def _summary(value: Any) -> str:
     return start + ", ".join(_few(named)) + end
 
 
+def folded(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """(name, value), where more than 6 arrays of one container, such as grads.W, are one value again."""
+    groups: dict[str, list[str]] = {}
+    for name in values:
+        groups.setdefault(name.partition(".")[0], []).append(name)
+    for base, names in groups.items():
+        if sum(isinstance(values[name], np.ndarray) for name in names) > COLUMNS:
+            yield base, {name.removeprefix(f"{base}."): values[name] for name in names}
+        else:
+            yield from ((name, values[name]) for name in names)
+
+
 def _few(named: list[str]) -> list[str]:
     return named if len(named) <= COLUMNS else [*named[:ROWS], f"… {len(named)} in all"]
 

@@ -27,7 +27,6 @@ SHOWN = tuple(
     str(PACKAGE / part)
     for part in ("functional", "nn", "optim.py", "metrics.py", "evaluation.py", "models", "data")
 )
-SHOWN += (str(VERIFY / "formulas"),)
 INVISIBLE = {"<module>", "<genexpr>", "<listcomp>", "<dictcomp>", "<setcomp>"}
 
 
@@ -76,6 +75,7 @@ class Recorder:
         self.files = {str(file) for file in files} | {os.path.abspath(file) for file in files}
         self.limit, self.names = depth, list(names)
         self.steps: list[Step] = []
+        self.root: CodeType | None = None  # the first function that is shown
         self.calls: dict[FrameType, _Call] = {}
 
     def start(self, frame: FrameType, event: str, arg: Any) -> Any:
@@ -87,6 +87,7 @@ class Recorder:
         names = _argument_names(frame.f_code)
         given = {name: frame.f_locals[name] for name in names if name in frame.f_locals}
         step = self._step(frame, depth)
+        self.root = self.root or frame.f_code
         call = _Call(depth, len(self.steps) - 1, fingerprint(list(given.values())), _snapshot(frame))
         caller = next((self.calls[f] for f in _callers(frame) if f in self.calls), None)
         for name, value in given.items():
@@ -153,6 +154,8 @@ class Recorder:
     def _results(self, result: Any, known: Sequence[str], depth: int) -> Iterator[tuple[str, Any]]:
         several = isinstance(result, tuple) and not hasattr(result, "_fields")
         values = list(result) if several else [result]
+        if depth == 0 and several and type(values[0]) is tuple:  # gradients of several inputs, of parameters
+            values, known = [*values[0], *values[1:]], []
         for i, value in enumerate(values):
             name = known[i] if len(known) == len(values) and known[i] else ""
             if not name and depth == 0 and i < len(self.names):
@@ -162,6 +165,7 @@ class Recorder:
                 first = "y" if depth == 0 else "result"
                 name = "cache" if hasattr(value, "_fields") or (pair and i == 1) else first
                 name = f"result[{i}]" if several and not pair else name
+                name = "grads" if i > 0 and isinstance(value, Mapping) else name
             if depth == 0:
                 yield from leaves(name, value, 1)
             elif not hasattr(value, "_fields"):
@@ -187,7 +191,9 @@ class Recorder:
     def shown(self, code: CodeType) -> bool:
         if code.co_name in INVISIBLE or code.co_flags & inspect.CO_GENERATOR:
             return False
-        return code.co_filename in self.files or code.co_filename.startswith(SHOWN)
+        if code.co_filename in self.files:
+            return True
+        return code.co_filename.startswith(SHOWN) and code.co_name != "__init__"  # which only keeps settings
 
 
 def _callers(frame: FrameType) -> Iterator[FrameType]:

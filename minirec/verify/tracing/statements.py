@@ -80,6 +80,17 @@ def lambda_body(code: CodeType) -> str:
     return ast.unparse(fitting[0].body) if fitting else ""
 
 
+def docstring(code: CodeType) -> str:
+    """The docstring of a function; "" where it has none, or where the source is not at hand."""
+    try:
+        tree = _tree("".join(linecache.getlines(code.co_filename)))
+    except SyntaxError:
+        return ""
+    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == code.co_name]
+    found = [n for n in functions if _span(n)[0] == code.co_firstlineno]
+    return ast.get_docstring(found[0]) or "" if found else ""
+
+
 def _span(node: Any) -> tuple[int, int]:
     """First and last line; of a compound statement only its head, unless its block begins on that line."""
     start = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])

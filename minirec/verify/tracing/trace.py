@@ -22,8 +22,9 @@ from minirec.verify.pair import (
     is_floating,
     returned_gradients,
 )
-from minirec.verify.tracing.display import lines_of, shape_of
+from minirec.verify.tracing.display import folded, lines_of, shape_of
 from minirec.verify.tracing.recorder import VERIFY, Recorder, Step
+from minirec.verify.tracing.statements import docstring
 
 WIDTH = 78  # the file's name ends here
 
@@ -43,24 +44,52 @@ class Trace:
         return {name: v for step in self.steps if step.depth == depth for name, v in step.values.items()}
 
     def __str__(self) -> str:
+        return self.text()
+
+    def text(self, full: bool = True) -> str:
+        """The trace as it is read. With `full` false a function that is called again is one line, and so are
+        more than 6 arrays of one container.
+        """
         lines = [_header(self.title, self.file, 0)]
         if self.formula:
             lines.append(f"  {self.formula}")
         waiting: list[Step] = []  # statements whose nested calls are being printed
-        for i, step in enumerate(self.steps):
+        seen: set[tuple[str, str]] = set()
+        for i, step in enumerate(self.steps if full else _without_repeats(self.steps)):
             while waiting and waiting[-1].depth >= step.depth:
-                lines += _values(waiting.pop())
+                lines += _values(waiting.pop(), full)
             margin = " " * _indent(step.depth)
             if step.source:
                 lines += [margin + " " * step.column + line for line in step.source.splitlines()]
                 waiting.append(step)
-            else:
-                if i > 0:
-                    lines.append(_header(step.function, step.file, _indent(step.depth) - 2))
-                lines += _values(step, 0)
+                continue
+            again = not full and step.depth > 0 and (step.file, step.function) in seen
+            seen.add((step.file, step.function))
+            if again:
+                lines.append(f"{margin[2:]}{step.function} as above")
+                continue
+            if i > 0:
+                lines.append(_header(step.function, step.file, _indent(step.depth) - 2))
+            lines += _values(step, full, 0)
         while waiting:
-            lines += _values(waiting.pop())
+            lines += _values(waiting.pop(), full)
         return "\n".join(lines)
+
+
+def _without_repeats(steps: Sequence[Step]) -> list[Step]:
+    """Of a function that was called before only the first step of its call is left."""
+    seen: set[tuple[str, str]] = set()
+    kept, inside = [], None  # the depth of the repeated call whose steps are left out
+    for step in steps:
+        if inside is not None and (step.depth > inside or (step.depth == inside and step.source)):
+            continue
+        inside = None
+        if not step.source and step.depth > 0:
+            if (step.file, step.function) in seen:
+                inside = step.depth
+            seen.add((step.file, step.function))
+        kept.append(step)
+    return kept
 
 
 class PairTrace(NamedTuple):
@@ -70,7 +99,11 @@ class PairTrace(NamedTuple):
     backward: Trace
 
     def __str__(self) -> str:
-        return f"{self.forward}\n\n{self.backward}"
+        return self.text()
+
+    def text(self, full: bool = True) -> str:
+        """Both, as `Trace.text` prints them."""
+        return f"{self.forward.text(full)}\n\n{self.backward.text(full)}"
 
 
 def trace(
@@ -112,11 +145,11 @@ def trace(
         raise ValueError(f"{_title(function)} cannot be traced: none of its Python source is at hand")
     root = recorder.steps[0]
     own = code is not None and recorder.shown(code)
-    document = inspect.cleandoc(getattr(inner, "__doc__", None) or "") if own else ""
+    assert recorder.root is not None
     return Trace(
         title or _title(inner if own else root.function),
         root.file,
-        document.partition("\n")[0],
+        docstring(recorder.root).partition("\n")[0],
         tuple(recorder.steps),
         result,
     )
@@ -184,9 +217,9 @@ def _header(title: str, file: str, margin: int) -> str:
     return " " * margin + title + " " * max(2, WIDTH - margin - len(title) - len(file)) + file
 
 
-def _values(step: Step, deeper: int = 4) -> list[str]:
+def _values(step: Step, full: bool, deeper: int = 4) -> list[str]:
     margin, lines = " " * (_indent(step.depth) + deeper), []
-    for name, value in step.values.items():
+    for name, value in step.values.items() if full else folded(step.values):
         if name in step.same:
             other = step.same[name]
             found = [f"{name} {shape_of(value)} {'as above' if other == name else f'is {other}'}"]

@@ -7,7 +7,7 @@ import numpy as np
 
 from minirec.functional import Array
 from minirec.verify.formula import Place, Rng, relative_gap
-from minirec.verify.formulas import weighted
+from minirec.verify.formulas.properties import weighted
 
 
 def sigmoid(x: float) -> float:

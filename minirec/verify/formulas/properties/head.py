@@ -6,7 +6,7 @@ import numpy as np
 
 from minirec.verify.formula import Place, Rng, relative_gap
 from minirec.verify.formulas.attention import attention
-from minirec.verify.formulas.calling import gradients, inputs, setting, value
+from minirec.verify.formulas.properties.calling import gradients, inputs, setting, value
 
 
 def one_head_is_attention(place: Place, rng: Rng) -> float | None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from minirec.functional import Array
 from minirec.verify.formula import Place, Rng, relative_gap
-from minirec.verify.formulas.calling import gradient_gap, gradients, inputs, setting, trains, value
+from minirec.verify.formulas.properties.calling import gradient_gap, gradients, inputs, setting, trains, value
 
 Gap = Callable[[Place, Rng], float | None]
 
