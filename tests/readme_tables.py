@@ -6,6 +6,7 @@
 import json
 import re
 import textwrap
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -101,10 +102,27 @@ def checkers() -> str:
     return "\n".join(lines)
 
 
+def mutation() -> str:
+    """Mutants per part of the package and tool: all, killed, and those that compute the same."""
+    parts: dict[str, dict[str, Counter[str]]] = {}
+    for module, tools in load("mutation")["modules"].items():
+        for tool, row in tools.items():
+            part = module.partition("/")[0].removesuffix(".py")
+            parts.setdefault(part, {}).setdefault(tool, Counter()).update(row)
+    lines = ["| changed | operators | mutants | killed | compute the same |", "| --- | --- | --: | --: | --: |"]
+    for part, tools in parts.items():
+        lines += [
+            f"| {part} | {'our own' if tool == 'own' else tool} | {n['total']} | {n['killed']} | {n['listed']} |"
+            for tool, n in tools.items()
+        ]
+    return "\n".join(lines)
+
+
 TABLES = {
     "checkers": checkers,
     "demo_table": demo_table,
     "demo_unseen": demo_unseen,
+    "mutation": mutation,
     "ranking": ranking,
     "ratings": ratings,
     "shop": shop,

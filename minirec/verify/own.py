@@ -136,8 +136,6 @@ def check(
             )  # fmt: skip
     except TypeError as error:  # of the check: an argument that it cannot differentiate
         raise UserFileError(f"{formula.file}: {error}") from error
-    if np.asarray(y).dtype != np.float64:  # a row says so; a gradient of it has nothing to add
-        report = dataclasses.replace(report, causes=())
     remark = (
         f"{entries} x {np.size(y)} derivatives are too many for the full Jacobian: checked along random "
         "directions; smaller shapes find the entry that is wrong"
