@@ -109,12 +109,11 @@ def mutation() -> str:
         for tool, row in tools.items():
             part = module.partition("/")[0].removesuffix(".py")
             parts.setdefault(part, {}).setdefault(tool, Counter()).update(row)
-    lines = ["| changed | operators | mutants | killed | compute the same |", "| --- | --- | --: | --: | --: |"]
+    lines = ["| changed | by | mutants | killed | compute the same |", "| --- | --- | --: | --: | --: |"]
     for part, tools in parts.items():
-        lines += [
-            f"| {part} | {'our own' if tool == 'own' else tool} | {n['total']} | {n['killed']} | {n['listed']} |"
-            for tool, n in tools.items()
-        ]
+        for tool, n in tools.items():
+            who = "our operators" if tool == "own" else tool
+            lines.append(f"| {part} | {who} | {n['total']} | {n['killed']} | {n['listed']} |")
     return "\n".join(lines)
 
 

@@ -98,6 +98,6 @@ def store(path: Path, rows: dict[str, dict[str, Any]], command: str) -> None:
     merged = {
         module: old.get(module, {}) | rows.get(module, {}) for module in sorted(old.keys() | rows.keys())
     }
-    text = json.dumps({"command": command, **versions, "modules": merged}, indent=2)
+    text = json.dumps({"command": command, "versions": versions, "modules": merged}, indent=2)
     path.parent.mkdir(exist_ok=True)
     path.write_text(text + "\n", encoding="utf-8")
