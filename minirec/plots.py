@@ -569,7 +569,8 @@ def _draw_errors(axes: Axes, steps: Array, errors: Mapping[str, Array], fault: s
             end = float(shown[finite[0]])
             order = _ORDERS[name]
             ends.append((end, f"{name}, {_POWERS[order]}", color))
-            if end > 1e-10:
+            nearby = float(np.interp(-1.0, np.log10(steps / steps[finite[0]])[::-1], shown[::-1]))
+            if end > 1e-10 and nearby > 1e-13:  # not where one large step met a kink
                 guide = 0.2 * end * (steps / steps[finite[0]]) ** order
                 axes.plot(steps, np.where(guide > 1e-12, guide, np.nan), color="#CCCCCC", lw=1, zorder=0)
     _label_ends(axes, ends)
