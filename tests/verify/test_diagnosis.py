@@ -259,6 +259,11 @@ MISTAKES = [
             change(F.softmax_backward, d0=lambda d, dy, c: d * np.array([[1.1], [0.7], [2.3]])), (normal(3,
             5),),
             "factor along an axis", "x", ("from 0.7 to 2.3",), False),
+    Mistake("1 - y for 1 - y²", tanh_forward, lambda dy, y: dy * (1 - y), (normal(3, 5),),
+            "argument as a factor", "x", ("lacks the factor 1 + y",)),
+    Mistake("no p before the sum is taken off", F.softmax_forward,
+            lambda dy, c: dy - (c.p * dy).sum(axis=-1, keepdims=True), (normal(3, 5),),
+            "argument as a factor", "x", ("lacks the factor y (what forward returns)",)),
     # places
     Mistake("mask not applied", masked_forward, lambda dy, c: 2 * c[0] * dy, (normal(3, 5), MASK),
             "wrong in places", "x", ("must be 0 where mask is False",)),
@@ -305,7 +310,7 @@ MISTAKES = [
     Mistake("softmax diagonal", F.softmax_forward, lambda dy, c: dy * c.p * (1 - c.p), (normal(3, 5),),
             "missing contributions", "x", ("diagonal of its Jacobian",)),
     Mistake("softmax without its sum", F.softmax_forward, lambda dy, c: dy * c.p, (normal(3, 5),),
-            "missing row sum term", "x", ("must sum to 0",)),
+            "missing row sum term", "x", ("lacks", "sum over the last axis", "sums to 0")),
     Mistake("log-softmax without its sum", F.log_softmax_forward, lambda dy, c: dy, (normal(3, 5),),
             "missing row sum term", "x", ("fits as well: upstream itself",)),
     Mistake("norm without mean", F.layer_norm_forward, norm_without(True, False), NORM,
@@ -491,7 +496,6 @@ def soft(x: np.ndarray, temperature: float) -> np.ndarray:
 OTHER: list[tuple[str, Callable[..., Any], Backward, tuple[Any, ...]]] = [
     ("sin for cos", lambda x: (np.sin(x), x), lambda dy, x: dy * np.sin(x), (normal(3, 5),)),
     ("sin for cos, one output", lambda x: (np.sin(x).sum(), x), lambda dy, x: dy * np.sin(x), (normal(5),)),
-    ("1 - y for 1 - y²", tanh_forward, lambda dy, y: dy * (1 - y), (normal(3, 5),)),
     ("a number", lambda x: (np.exp(x).sum(), x), lambda dy, x: dy * np.exp(x * 1.1), (normal(1),)),
     ("temperature", lambda x: (soft(x, 1.3), soft(x, 1.1)),
      lambda dy, p: F.softmax_backward(dy, F.SoftmaxCache(p)), (normal(3, 5),)),
@@ -571,7 +575,7 @@ def test_a_second_call_that_differs_is_named_first() -> None:
 VALUES: list[tuple[str, Any, Any, dict[str, Any], str, bool]] = [
     ("not divided by n", F.squared_error_forward(normal(7), normal(5, 7)[0])[0] * 7,
      F.squared_error_forward(normal(7), normal(5, 7)[0])[0], {"prediction": normal(7)}, "constant factor",
-     True),
+     False),
     ("a number with an unknown factor", np.float64(1.234), np.float64(1.0), {"x": normal(7)},
      "constant factor", False),
     ("a constant", normal(3, 5) + 0.5, normal(3, 5), {}, "constant added", True),
@@ -637,30 +641,259 @@ def told(forward: Any, backward: Any, *args: Any, **options: Any) -> tuple[str, 
     return tuple(f"{'probably' if cause.sure else 'perhaps'}: {cause.text}" for cause in report.causes)
 
 
-@pytest.mark.parametrize("strength", [0.0, 1 + 1e-5, -1.0, 5.0])
-def test_a_term_of_another_size_is_not_called_missing(strength: float) -> None:
+def norm_with(mean: float, variance: float) -> Backward:
     def backward(dy: Any, cache: F.LayerNormCache) -> Any:
         g = dy * cache.gamma
-        sum_of_both = g.mean(axis=-1, keepdims=True) + strength * cache.x_hat * np.mean(
-            g * cache.x_hat, axis=-1, keepdims=True
-        )
-        return (g - sum_of_both) * cache.inv_std, *F.layer_norm_backward(dy, cache)[1:]
+        dx = g - mean * g.mean(axis=-1, keepdims=True)
+        dx = dx - variance * cache.x_hat * np.mean(g * cache.x_hat, axis=-1, keepdims=True)
+        return dx * cache.inv_std, *F.layer_norm_backward(dy, cache)[1:]
 
-    (text,) = told(F.layer_norm_forward, backward, *NORM)
-    assert "the term of the variance" in text
-    assert text.endswith("is missing, or wrong in size, sign or axis")
+    return backward
+
+
+VARIANCE, MEAN = "the term of the variance along the last axis", "the term of the mean along the last axis"
 
 
 @pytest.mark.parametrize(
-    "total",
-    [lambda a: a.mean(axis=-1, keepdims=True), lambda a: a.sum(), lambda a: -a.sum(-1, keepdims=True)],
+    ("mean", "variance", "words"),
+    [
+        (1.0, 0.0, (f"dx lacks {VARIANCE}",)),
+        (0.0, 1.0, (f"dx lacks {MEAN}",)),
+        (0.0, 0.0, ("dx lacks the terms of mean and variance",)),
+        (1.0, 1 + 1e-5, (f"dx holds 1.00001 times {VARIANCE}", "once is right")),
+        (1.0, -1.0, (f"dx holds -1 times {VARIANCE}", "is the sign wrong?")),
+        (1.0, 5.0, (f"dx holds 5 times {VARIANCE}", "is a division by 5 missing?")),
+        (5.0, 5.0, ("dx holds 5 times the terms of mean and variance", "is a division by 5 missing?")),
+        (5.0, -1.0, (f"dx holds 5 times {MEAN}", f"and -1 times {VARIANCE}", "once is right for each")),
+    ],
 )
-def test_a_sum_of_another_size_is_not_called_missing(total: Any) -> None:
+def test_the_terms_of_layer_norm_are_measured(mean: float, variance: float, words: tuple[str, ...]) -> None:
+    (text,) = told(F.layer_norm_forward, norm_with(mean, variance), *NORM)
+    assert text.startswith(f"probably: {words[0]}")
+    assert all(word in text for word in words)
+    assert ("lacks" in text) == (0.0 in (mean, variance))
+
+
+def test_terms_along_another_axis_are_measured_there() -> None:
+    def forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return x - x.mean(axis=0), x
+
+    (text,) = told(forward, lambda dy, x: dy - 3 * dy.mean(axis=0), normal(3, 5))
+    assert text.startswith("probably: dx holds 3 times the term −mean along axis 0; once is right: that is 3")
+
+
+@pytest.mark.parametrize(
+    ("strength", "words"),
+    [
+        (
+            1 / 5,
+            ("holds 0.2 times the term with a sum over the last axis", "is it divided by 5 once too often?"),
+        ),
+        (-1.0, ("holds -1 times the term with a sum over the last axis", "is the sign wrong?")),
+        (1 + 1e-6, ("holds 1.000001 times the term with a sum over the last axis",)),
+    ],
+)
+def test_the_sum_of_softmax_is_measured(strength: float, words: tuple[str, ...]) -> None:
     def backward(dp: Any, cache: F.SoftmaxCache) -> Any:
-        return cache.p * (dp - total(cache.p * dp))
+        return cache.p * (dp - strength * (cache.p * dp).sum(axis=-1, keepdims=True))
 
     (text,) = told(F.softmax_forward, backward, normal(3, 5))
-    assert text.endswith("a term with a sum over the last axis is missing, or wrong in size, sign or axis")
+    assert text.startswith("probably: dx ")
+    assert all(word in text for word in words)
+    assert "−p Σ p ⊙ dp" in text
+    assert "lacks" not in text
+
+
+def test_a_mean_for_a_sum_in_log_softmax_is_measured() -> None:
+    def backward(dy: Any, cache: F.LogSoftmaxCache) -> Any:
+        return dy - np.exp(cache.y) * dy.mean(axis=-1, keepdims=True)
+
+    (text,) = told(F.log_softmax_forward, backward, normal(3, 5))
+    assert text.startswith(
+        "probably: dx holds 0.2 times the term with a sum over the last axis (like −p Σ dp)"
+    )
+
+
+def test_a_term_that_cannot_be_measured_is_only_perhaps_wrong() -> None:
+    def forward(x: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, Any]:
+        p, cache = F.softmax_forward(x)
+        return p @ W, (cache, W)
+
+    def backward(dy: np.ndarray, c: Any) -> Any:
+        cache, W = c
+        dp = dy @ W.T
+        return cache.p * (dp + (cache.p * dp).sum(axis=-1, keepdims=True)), cache.p.T @ dy
+
+    causes = told(forward, backward, normal(3, 5), normal(5, 7))
+    assert causes == (
+        "perhaps: dx must sum to 0 along the last axis, and does not: "
+        "a term with a sum over the last axis is missing, or wrong in size, sign or axis",
+    )
+
+
+def test_norm_terms_that_cannot_be_measured_are_only_perhaps_wrong() -> None:
+    def forward(x: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, Any]:
+        y, cache = F.layer_norm_forward(x, np.ones(5), np.zeros(5))
+        return y @ W, (cache, W)
+
+    def backward(dy: np.ndarray, c: Any) -> Any:
+        cache, W = c
+        return norm_with(1.0, -1.0)(dy @ W.T, cache)[0], cache.x_hat.T @ dy
+
+    (text,) = told(forward, backward, normal(3, 5), normal(5, 7))
+    assert text.startswith("perhaps: dx must be at right angles to x − mean x along the last axis")
+
+
+def test_a_mean_that_cannot_be_measured_is_only_perhaps_wrong() -> None:
+    def forward(x: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, Any]:
+        c = x - x.mean(axis=-1, keepdims=True)
+        return c @ W, (c, W)
+
+    (text,) = told(forward, lambda dy, c: (dy @ c[1].T, c[0].T @ dy), normal(3, 5), normal(5, 7))
+    assert text.startswith("perhaps: dx is right once its own mean along the last axis is subtracted")
+
+
+@pytest.mark.parametrize(("noise", "tolerance"), [(1e-6, 1e-9), (3e-3, 1e-2)])
+def test_a_factor_on_a_term_must_leave_nothing_over(noise: float, tolerance: float) -> None:
+    """Beyond what the right gradient is good to, and beyond a small part of what it explains."""
+
+    def backward(size: float) -> Backward:
+        def wrong(dp: Any, cache: F.SoftmaxCache) -> Any:
+            more = 0.1 * cache.p * (cache.p * dp).sum(axis=-1, keepdims=True)
+            return F.softmax_backward(dp, cache) - more + size * np.cos(np.arange(15)).reshape(3, 5) * dp
+
+        return wrong
+
+    for size, said in ((0.0, True), (noise, False)):
+        e = replace(seen(F.softmax_forward, backward(size), (normal(3, 5),)), tolerance=tolerance)
+        assert ("factor on a term" in [cause.name for cause in diagnose(e)]) == said
+
+
+def test_a_part_of_dy_is_no_residual_path() -> None:
+    def forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return 0.5 * x + np.tanh(x), x
+
+    assert told(forward, lambda dy, x: dy * (1 - np.tanh(x) ** 2), normal(3, 5)) == (
+        "probably: dx lacks + 0.5 dy",
+    )
+
+
+def test_another_gradient_transposed_is_that_and_nothing_more() -> None:
+    wrong = change(lin, d0=lambda d, dy, c: lin(dy, c)[1].T)
+    (text,) = told(F.linear_forward, wrong, normal(3, 3), normal(3, 3) + 1, normal(3))
+    assert "the gradient of W with axes" in text
+    assert "moreover" not in text
+
+
+def test_one_factor_is_no_range_of_factors() -> None:
+    def forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.sin(x[0, 0]), x
+
+    def backward(dy: Any, x: np.ndarray) -> np.ndarray:
+        return 1.5 * dy * np.cos(x[0, 0]) * _at(x, 0, 0)
+
+    causes = told(forward, backward, normal(3, 5))
+    assert causes[0].startswith("perhaps: dx is 1.5 times the right one")
+    assert " from " not in " ".join(causes)
+
+
+def test_a_sum_over_the_whole_array_is_named() -> None:
+    def backward(dp: Any, cache: F.SoftmaxCache) -> Any:
+        return cache.p * (dp - (cache.p * dp).sum())
+
+    (text,) = told(F.softmax_forward, backward, normal(3, 5))
+    assert text.startswith("probably: dx takes from y at other places along axis 0 too, and is right but for")
+
+
+def test_a_bias_summed_over_both_axes_is_named() -> None:
+    wrong = change(lin, d2=lambda d, dy, c: np.full(7, dy.sum()))
+    (text,) = told(F.linear_forward, wrong, *WIDE)
+    assert text.startswith("probably: db takes from y at other places along the last axis too")
+
+
+def test_a_sum_over_the_wrong_axis_is_perhaps_one() -> None:
+    def backward(dp: Any, cache: F.SoftmaxCache) -> Any:
+        return cache.p * (dp - (cache.p * dp).sum(axis=0))
+
+    (text,) = told(F.softmax_forward, backward, normal(3, 5))
+    assert text.startswith("perhaps: dx takes from y at other places along axis 0, the right one from other")
+    assert "along the last axis" in text
+
+
+def test_keys_without_a_transposition_are_seen_by_what_they_reach() -> None:
+    def backward(dy: Any, c: F.AttentionCache) -> Any:
+        dp = dy @ c.v.T
+        ds = c.p * (dp - (c.p * dp).sum(axis=-1, keepdims=True)) / np.sqrt(3)
+        return ds @ c.k, ds @ c.q, c.p.T @ dy
+
+    (text,) = told(F.attention_forward, backward, normal(5, 3), normal(5, 3)[::-1] * 2, normal(5, 3) - 1)
+    assert text.startswith("perhaps: dk takes only from y at the same place along axis 0")
+
+
+def test_another_row_that_leaks_in_is_perhaps_named() -> None:
+    (text,) = told(tanh_forward, lambda dy, y: np.cos(y) * (dy + 0.3 * np.roll(dy, 1, axis=0)), normal(3, 5))
+    assert (
+        text
+        == "perhaps: dx takes from y at other places along axis 0, and must take from the same place only"
+    )
+
+
+def test_entries_in_another_order_are_named() -> None:
+    def forward(x: np.ndarray) -> tuple[np.ndarray, None]:
+        return x.reshape(3, 2, 5).transpose(1, 0, 2).copy(), None
+
+    (text,) = told(forward, lambda dy, cache: dy.reshape(3, 10), normal(3, 10))
+    assert text.startswith("probably: dx holds the right numbers, in other places")
+
+
+def test_a_mask_the_wrong_way_round_is_named() -> None:
+    causes = told(lambda x: (np.tril(x) ** 2, x), lambda dy, x: 2 * np.triu(x) * dy, normal(5, 5))
+    assert causes == (
+        "probably: dx is 0 below the diagonal, and must not be; and must be 0 above the diagonal, and is not:"
+        " is a mask the wrong way round? It is right elsewhere.",
+    )
+
+
+def test_a_variance_taken_in_two_ways_is_named() -> None:
+    wrong = change(norm, d0=lambda d, dy, c: d * np.sqrt(4 / 5))
+    (text,) = told(F.layer_norm_forward, wrong, normal(2, 5), *NORM[1:])
+    assert "√(4/5)" in text
+    assert "is a variance divided by 5 in one place, by 4 in another?" in text
+
+
+def test_a_constant_that_is_left_out_is_no_factor() -> None:
+    def backward(dy: Any, c: Any) -> Any:
+        return dy * np.exp(c.log_p) / 4
+
+    (text,) = told(F.cross_entropy_forward, backward, normal(4, 5), TARGETS)
+    assert text.endswith("off by +0.25 dy, the same at each of them: is a constant left out, or wrong?")
+
+
+def test_an_added_constant_is_named_once() -> None:
+    (text,) = told(lambda x: ((x**3).sum(), x), lambda dy, x: dy * 3 * x**2 + 0.1 * x, normal(5))
+    assert text.count("0.1 times") == 1
+
+
+def test_a_single_number_proves_no_factor() -> None:
+    (text,) = told(
+        lambda x: (x**3, x), lambda dy, x: dy * 3 * x, np.array([2.0])
+    )  # 2 is x here, not a factor
+    assert text.startswith("perhaps: dx is 0.5 times the right one")
+
+
+def test_no_digits_are_printed_that_are_not_known() -> None:
+    def forward(x: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return 1e7 * x + b**2, b
+
+    e = seen(forward, lambda dy, b: (1e7 * dy, dy * (3.0002 * b)), (normal(5), normal(7)[:5]))
+    assert [cause.text for cause in diagnose(e)] == ["db is 1.5 times the right one"]  # 1.5001 is not known
+
+
+def test_a_factor_is_named_as_well_as_the_right_gradient_is_known() -> None:
+    e = seen(F.linear_forward, change(lin, d0=lambda d, dy, c: 2.00005 * d), WIDE)
+    assert "counted twice" not in diagnose(e)[0].text
+    assert "counted twice" in diagnose(replace(e, tolerance=1e-4))[0].text
+    assert diagnose(replace(e, tolerance=1e-2))[0].text.startswith("dx is 2 times")
 
 
 def test_a_gradient_that_is_not_returned_is_named() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from minirec.verify.diagnosis.factors import axis_name, describe, spread
+from minirec.verify.diagnosis.factors import axis_name, spread
 from minirec.verify.diagnosis.places import named_places
 from minirec.verify.diagnosis.view import Array, Finding, Findings, View, biggest, candidates, times
 
@@ -49,11 +49,10 @@ def constant_factor(view: View) -> Findings:
     """F = c E with one c for every entry of every sample."""
     c = view.factor(view.expected) if view.same_shape else None
     if c is not None:
-        yield Finding("constant factor", f"is {describe(c, view.known)[0]}", True)
+        yield Finding("constant factor", f"is {view.describe(c)}", True)
     elif view.same_shape and view.alone(view.expected) and view.expected.any():
         c = float(np.vdot(view.expected, view.found) / np.vdot(view.expected, view.expected))
-        text, named = describe(c, view.known)
-        yield Finding("constant factor", f"is {text}", named)
+        yield Finding("constant factor", f"is {view.describe(c)}", False)
 
 
 def shape(view: View) -> Findings:
@@ -124,11 +123,13 @@ def array_factor(view: View) -> Findings:
             continue
         top = (view.found * view.expected).sum(axis=(0, axis + 1), keepdims=True)
         bottom = square.sum(axis=axis, keepdims=True)[None]
-        ratio = np.divide(top, bottom, out=np.ones_like(top), where=bottom > 0)
-        if view.fits(ratio * view.expected):
+        live = bottom > 0
+        ratio = np.divide(top, bottom, out=np.ones_like(top), where=live)
+        apart = live.any() and np.ptp(ratio[live]) > view.tolerance * biggest(ratio[live])
+        if apart and view.fits(ratio * view.expected):
             along = axis_name(axis, len(view.shape))
             text = f"is the right one times a factor that is constant along {along} and differs elsewhere"
-            yield Finding("factor along an axis", f"{text}, {spread(ratio)}", False)
+            yield Finding("factor along an axis", f"{text}, {spread(ratio[live])}", False)
 
 
 def places(view: View) -> Findings:
@@ -148,6 +149,10 @@ def places(view: View) -> Findings:
             text += f" ({where})"
         yield Finding("one entry", text, _constant_ratio(F, E, view))
         return
+    inside_out = _inside_out(view, wrong)
+    if inside_out:
+        yield Finding("wrong in places", inside_out, True)
+        return
     where = _smallest(view, wrong)
     if not where:
         where = _threshold(view, wrong)
@@ -164,12 +169,14 @@ def places(view: View) -> Findings:
         c = float(np.vdot(E, F) / np.vdot(E, E))
         text = f"is wrong only {where}, and right elsewhere"
         if sure:
-            text += f": there it is {describe(c, view.known)[0]}"
+            text += f": there it is {view.describe(c)}"
         elif view.upstream is not None and view.upstream[0].size == 1:  # a loss: what is off per unit of dy?
             per_dy = (F - E) / view.upstream.reshape(-1, 1)
             sure = bool(F.shape[1] > 1 and np.ptp(per_dy) <= 1e-6 * biggest(per_dy))
             c = float(per_dy.flat[0])
-            text += f": there it is off by {c:+.6g} dy" if sure else ""
+            if sure:
+                text += f": there it is off by {c:+.6g} dy, the same at each of them"
+                text += ": is a constant left out, or wrong?"
     yield Finding("wrong in places", text, sure)
 
 
@@ -216,6 +223,19 @@ def _smallest(view: View, wrong: Array, most: int | None = None) -> str:
         return ""
     least = min(sets)[0]
     return " or ".join(text for size, text in sets if size == least)
+
+
+def _inside_out(view: View, wrong: Array) -> str:
+    """F is 0 at some of the wrong places and must not be, and must be 0 at all the others, and is not."""
+    lost = wrong & (np.abs(view.found).max(axis=0) <= view.floor)
+    extra = wrong & (np.abs(view.expected).max(axis=0) <= view.floor)
+    if not lost.any() or not extra.any() or not np.array_equal(lost | extra, wrong):
+        return ""
+    here, there = _smallest(view, lost), _smallest(view, extra)
+    if not here or not there:
+        return ""
+    text = f"is 0 {here}, and must not be; and must be 0 {there}, and is not: is a mask the wrong way round?"
+    return text + ("" if wrong.all() else " It is right elsewhere.")
 
 
 def _threshold(view: View, wrong: Array) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minirec.verify.diagnosis import detectors, missing, moved, nonlinear
+from minirec.verify.diagnosis import detectors, missing, moved, nonlinear, reach
 from minirec.verify.diagnosis.view import Cause, Findings, View, biggest
 from minirec.verify.pair import Pair, argument_names
 
@@ -38,7 +38,7 @@ TIERS: tuple[tuple[Detector, ...], ...] = (  # the next one only where the one b
         missing.row_terms,
         moved.another,
     ),
-    (missing.missing_contributions, missing.upstream_factor),
+    (missing.missing_contributions, reach.other_places, missing.upstream_factor),
     (moved.two_at_once,),
 )
 VAGUE = 1e-6  # nothing is sure where the right gradient itself is not known better than this
@@ -58,6 +58,7 @@ class Evidence:
     jacobian_expected  (m, n)
     pull               dy -> gradients, for the tests of linearity
     tolerance          relative, of what counts as equal
+    value              y, or None
     """
 
     names: tuple[str, ...]
@@ -69,6 +70,7 @@ class Evidence:
     jacobian_expected: Array | None = None
     pull: Callable[[Array], Sequence[Array]] | None = None
     tolerance: float = 1e-8
+    value: Array | None = None
 
 
 def evidence(
@@ -114,6 +116,7 @@ def evidence(
         jacobian_expected=expected_jacobian,
         pull=pull,
         tolerance=tolerance,
+        value=pair.y,
     )
 
 
@@ -188,6 +191,7 @@ def _views(e: Evidence) -> Iterator[View]:
             units,
             e.tolerance,
             e.tolerance * scale,
+            e.value,
         )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 CLOSE = 1e-7  # a factor this near to a form of a known number is taken for it
+LOOSE = 1e-3  # the same, where the right gradient is not known well
 
 Quantities = dict[float, dict[str, list[str]]]  # value -> what it is, "the length of axis 0 of" -> of which
 
@@ -68,34 +69,44 @@ def quantities(
     return known
 
 
-def name_factor(c: float, known: Quantities) -> str:
-    """What `c` is, in words with a question at the end; "" where it is no form of a known number."""
+def name_factor(c: float, known: Quantities, close: float = CLOSE) -> str:
+    """What `c` is, in words with a question at the end; "" where it is no form of a known number.
+
+    `close` is the relative difference that counts as none.
+    """
+    close = min(max(close, CLOSE), LOOSE)
     if abs(c - 1) < 1e-4:  # an error of rounding or of a constant, not 2/2
         return ""
     size, sign = abs(c), "minus " if c < 0 else ""
     found = []
-    if _near(c, -1.0):
+    if _near(c, -1.0, close):
         found.append("is the sign wrong?")
-    if _near(size, 2.0):
+    if _near(size, 2.0, close):
         found.append("is it counted twice, or a factor 1/2 missing?")
-    if _near(size, 0.5):
+    if _near(size, 0.5, close):
         found.append("is a factor 2 missing?")
     lengths = {n: {w: of for w, of in names.items() if _plain(w)} for n, names in known.items()}
     for group, forms in ((lengths, FORMS), (known, FORMS), (known, HALVES)):  # the plainest that fits
-        found += [f"that is {sign}{text}" for text in _fitting(size, group, forms)]
+        found += [f"that is {sign}{text}" for text in _fitting(size, group, forms, close)]
         if found:
             return " Or: ".join(found)
-    return " Or: ".join(f"that is {sign}{text}" for text in _ratios(size, known))
+    ratios = list(_ratios(size, known, close)) or list(_one_less(size, known, close))
+    return " Or: ".join(f"that is {sign}{text}" for text in ratios)
 
 
-def describe(c: float, known: Quantities) -> tuple[str, bool]:
-    """ "1.732051 times the right one: that is √3 ...", and whether the factor has a name."""
-    text = name_factor(c, known)
-    off = abs(c - 1)
-    head = f"{c:.7g} times the right one" if off > 1e-5 else f"{c:.11g} times the right one"
-    if text:
-        return f"{head}: {text}", True
-    return (f"{head}: off by {100 * off:.2g} %" if off < 0.5 else head), False
+def describe(c: float, known: Quantities, close: float = CLOSE) -> str:
+    """ "1.732051 times the right one: that is √3 ..."."""
+    text, off = name_factor(c, known, close), abs(c - 1)
+    if not text and off < 0.4:
+        text = f"off by {100 * off:.2g} %"
+    return f"{number(c, close)} times the right one" + (f": {text}" if text else "")
+
+
+def number(c: float, close: float = CLOSE) -> str:
+    """As many digits as are known, or as it takes to tell it from 1."""
+    if close > CLOSE:
+        return f"{c:.{max(2, round(-math.log10(close)))}g}"
+    return f"{c:.7g}" if abs(c - 1) > 1e-5 else f"{c:.11g}"
 
 
 def spread(values: Any) -> str:
@@ -112,8 +123,8 @@ def _plain(what: str) -> bool:
     return not what or what.startswith("the length")
 
 
-def _near(a: float, b: float) -> bool:
-    return abs(a - b) <= CLOSE * abs(b)
+def _near(a: float, b: float, close: float) -> bool:
+    return abs(a - b) <= close * abs(b)
 
 
 def _what(names: Mapping[str, Sequence[str]]) -> str:
@@ -121,10 +132,10 @@ def _what(names: Mapping[str, Sequence[str]]) -> str:
     return ", and ".join(f"{what} {' and '.join(of)}".strip() for what, of in names.items())
 
 
-def _fitting(size: float, known: Quantities, forms: Any) -> Iterator[str]:
+def _fitting(size: float, known: Quantities, forms: Any, close: float) -> Iterator[str]:
     for form, value, question in forms:
         for n, names in known.items():
-            if _near(size, value(n)):
+            if _near(size, value(n), close):
                 symbols = [symbol for symbol in names.get("", [])]
                 if symbols:
                     yield f"{form.format(n=symbols[0])}: {question.format(n=symbols[0])}"
@@ -136,14 +147,30 @@ def _fitting(size: float, known: Quantities, forms: Any) -> Iterator[str]:
                     )
 
 
-def _ratios(size: float, known: Quantities) -> Iterator[str]:
+def _ratios(size: float, known: Quantities, close: float) -> Iterator[str]:
     """√(a/b) or a/b of two sizes: one taken for the other."""
-    sizes = {n: _what(names) for n, names in known.items() if any(w.startswith("the length") for w in names)}
+    sizes = _lengths(known)
     for a in sizes:
         for b in sizes:
             for form, value in (("√({a:g}/{b:g})", math.sqrt(a / b)), ("{a:g}/{b:g}", a / b)):
-                if a != b and _near(size, value):
+                if a != b and _near(size, value, close):
                     yield (
                         f"{form.format(a=a, b=b)}, and {a:g} is {sizes[a]}, {b:g} is {sizes[b]}: "
                         "is one taken for the other?"
                     )
+
+
+def _one_less(size: float, known: Quantities, close: float) -> Iterator[str]:
+    """√((n − 1)/n) or its like: two ways to take a variance."""
+    for n, what in _lengths(known).items():
+        for text, ratio in ((f"{n - 1:g}/{n:g}", (n - 1) / n), (f"{n:g}/{n - 1:g}", n / (n - 1))):
+            for form, value in ((f"√({text})", math.sqrt(ratio)), (text, ratio)):
+                if n > 2 and _near(size, value, close):
+                    yield (
+                        f"{form}, and {n:g} is {what}: is a variance divided by {n:g} in one place, "
+                        f"by {n - 1:g} in another?"
+                    )
+
+
+def _lengths(known: Quantities) -> dict[float, str]:
+    return {n: _what(names) for n, names in known.items() if any(w.startswith("the length") for w in names)}

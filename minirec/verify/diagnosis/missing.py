@@ -6,6 +6,7 @@ and Je (m, n) are the found one and the right one: row i holds what output i con
 
 import numpy as np
 
+from minirec.verify.diagnosis import terms
 from minirec.verify.diagnosis.factors import axis_name, spread
 from minirec.verify.diagnosis.places import named_places
 from minirec.verify.diagnosis.view import Array, Finding, Findings, View, biggest, candidates
@@ -23,8 +24,10 @@ def added(view: View) -> Findings:
     if view.upstream is not None and view.upstream.shape == gap.shape and view.distinct > 1:
         c = float(np.vdot(view.upstream, gap) / np.vdot(view.upstream, view.upstream))
         if biggest(gap - c * view.upstream) <= view.tolerance * biggest(view.expected) and abs(c) > 1e-3:
-            times = "dy" if abs(abs(c) - 1) < 1e-7 else f"{abs(c):.6g} dy"
-            text = f"lacks + {times}: is the residual path missing?" if c > 0 else f"holds {times} too much"
+            whole = view.is_one(abs(c))
+            times = "dy" if whole else f"{abs(c):.6g} dy"
+            question = ": is the residual path missing?" if whole else ""
+            text = f"lacks + {times}{question}" if c > 0 else f"holds {times} too much"
             yield Finding("residual path", text, True)
     for name, other in view.others.items():
         if other.shape == gap.shape and biggest(other) > 0:
@@ -43,6 +46,10 @@ def row_terms(view: View) -> Findings:
     """
     if not view.same_shape or view.distinct < SAMPLES:
         return
+    measured = list(terms.measured(view))
+    if measured:
+        yield from measured
+        return
     x = view.arguments.get(view.name)
     for axis in range(len(view.shape)):
         touched = np.broadcast_to(view.wrong.any(axis=axis, keepdims=True), view.shape)
@@ -54,13 +61,13 @@ def row_terms(view: View) -> Findings:
         centered = F - F.mean(axis=-1, keepdims=True)
         if to_zero and _repaired(view, centered, E):
             text = f"is right once its own mean along {along} is subtracted: the mean term is {STATE}"
-            yield Finding("missing mean term", text, True)
+            yield Finding("missing mean term", text, False)
             continue
         if to_zero and _ranks(F).min() >= SAMPLES:
             total = F.sum(axis=-1, keepdims=True)
             if _repaired(view, F + total * _slope(total, E - F), E):
                 text = f"must sum to 0 along {along}, and does not: a term with a sum over {along} is {STATE}"
-                yield Finding("missing row sum term", text, True)
+                yield Finding("missing row sum term", text, False)
                 continue
         if isinstance(x, np.ndarray) and x.shape == view.shape:
             xc = np.moveaxis(x - x.mean(axis=axis, keepdims=True), axis, -1)
@@ -72,7 +79,7 @@ def row_terms(view: View) -> Findings:
                 strength = _slope(by, E - start, together=True)
                 if biggest(strength) > 0 and _repaired(view, start + by * strength, E):
                     text = f"must be at right angles to x − mean x along {along}: {what} {STATE}"
-                    yield Finding(name, text, True)
+                    yield Finding(name, text, False)
                     break
             else:
                 yield from _direction(E - F, F, along, to_zero)
@@ -140,10 +147,11 @@ def upstream_factor(view: View) -> Findings:
             (f"holds the factor {text} on dy too much", w - flat),
             (f"lacks the factor {text} on dy: multiply dy by it first", w * flat - 1),
         ):
-            if biggest(gap[live]) <= 1e-7 * max(1.0, biggest(flat)) and np.ptp(flat) > 0:
+            close = max(1e-7, view.tolerance)
+            if biggest(gap[live]) <= close * max(1.0, biggest(flat)) and np.ptp(flat) > 0:
                 yield Finding("factor on the upstream gradient", words, True)
                 return
-    if np.all(np.minimum(np.abs(w), np.abs(w - 1))[live] < 1e-9):
+    if np.all(np.minimum(np.abs(w), np.abs(w - 1))[live] <= view.tolerance):
         return  # outputs that count or do not: see missing_contributions
     text = (
         f"is right but for a factor on each output, {spread(w[live])}: is the last step's derivative wrong?"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from minirec.verify.diagnosis.factors import axis_name, describe
+from minirec.verify.diagnosis.factors import axis_name
 from minirec.verify.diagnosis.view import Array, Finding, Findings, View
 
 
@@ -19,7 +19,8 @@ def rearranged(view: View) -> Findings:
         for name, text, _ in found:
             yield Finding(name, text, True)
         if not found:
-            yield from _permuted(view)
+            along = list(_permuted(view))
+            yield from along or _elsewhere(view)
 
 
 def another(view: View) -> Findings:
@@ -38,7 +39,7 @@ def two_at_once(view: View) -> Findings:
     for name, text, base in _bases(view):
         c = view.factor(base)
         if c is not None:
-            more = "" if abs(c - 1) <= 1e-12 else f", and moreover {describe(c, view.known)[0]}"
+            more = "" if view.is_one(c) else f", and moreover {view.describe(c)}"
             yield Finding(name, text + more, True)
 
 
@@ -92,3 +93,15 @@ def _permuted(view: View) -> Findings:
             yield Finding(
                 "permuted", f"is the right one with the places along {along} in the order {order}", True
             )
+
+
+def _elsewhere(view: View) -> Findings:
+    """Every entry of F is an entry of E, the same one in every sample, but they stand in another order."""
+    F, E = (a.reshape(len(a), -1) for a in (view.found, view.expected))
+    if F.shape[1] < 4 or view.distinct < 2:
+        return
+    moved = np.empty_like(E)
+    moved[:, np.argsort(F[0])] = E[:, np.argsort(E[0])]
+    if view.fits(moved.reshape(view.found.shape)):
+        text = "holds the right numbers, in other places: is a reshape or a transposition wrong, or missing?"
+        yield Finding("reshaped", text, True)

@@ -55,11 +55,12 @@ def not_linear(
         yield Cause("ignores dy", "", text + ". Multiply by dy.", ones)
         return
     if biggest(zero) > LINEAR * biggest(found):
-        text = f"backward gives {biggest(zero):.4g} for dy = 0: a constant is added to the gradient"
+        text = f"backward gives {biggest(zero):.4g} for dy = 0: a term is added that is not multiplied by dy"
         for name, vector in named:
             c = float(np.vdot(vector, zero) / np.vdot(vector, vector)) if vector.any() else 0.0
             if biggest(zero - c * vector) <= LINEAR * biggest(zero):
-                text += f", {c:.6g} times {name} (weight decay?)"
+                text += f": {c:.6g} times {name} (weight decay?)"
+                break
         sure = jacobian is not None and _same(_flat(upstream) @ jacobian + zero, found, tolerance)
         yield Cause("constant added", "", text, sure)
         return

@@ -44,6 +44,8 @@ def _geometry(shape: tuple[int, ...]) -> Iterator[Place]:
         unit = np.eye(shape[-1], dtype=bool)
         yield "on the diagonal", _fill(unit, shape)
         yield "off the diagonal", _fill(~unit, shape)
+        yield "above the diagonal", _fill(np.triu(~unit), shape)
+        yield "below the diagonal", _fill(np.tril(~unit), shape)
 
 
 def _masked(shape: tuple[int, ...], name: str, mask: Array) -> Iterator[Place]:

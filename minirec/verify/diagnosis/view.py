@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minirec.verify.diagnosis.factors import Quantities, describe, quantities
+from minirec.verify.diagnosis.factors import CLOSE, Quantities, describe, name_factor, quantities
 
 Array = NDArray[Any]
 
@@ -31,10 +31,10 @@ class Cause(NamedTuple):
     The names: number of gradients, gradients swapped, not finite, zero, shape, missing sum, summed too much,
     axis of size 1, constant factor, transposed, transposed inside, reshaped, reversed, shifted, permuted,
     another argument's gradient, upstream itself, argument as a factor, factor along an axis, factor on the
-    upstream gradient, wrong in places, one entry, precision, whole numbers, residual path, another gradient
-    added, constant added, missing mean term, missing variance term, missing mean and variance terms, missing
-    row sum term, missing term, missing contributions, overwritten, not linear, ignores dy, second call
-    differs.
+    upstream gradient, factor on a term, wrong in places, one entry, other places, precision, whole numbers,
+    residual path, another gradient added, constant added, missing mean term, missing variance term, missing
+    mean and variance terms, missing row sum term, missing term, missing contributions, overwritten, not
+    linear, ignores dy, second call differs.
     """
 
     name: str
@@ -69,6 +69,7 @@ class View:
     units: int  # how many of the last samples are rows of the Jacobian: y.size or 0
     tolerance: float
     floor: float  # a deviation up to this is none
+    value: Array | None = None  # y, where a gradient is looked at
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -92,6 +93,23 @@ class View:
     def known(self) -> Quantities:
         shape = None if self.upstream is None else self.upstream.shape[1:]
         return quantities(self.arguments, shape, self.differentiable)
+
+    @property
+    def accuracy(self) -> float:
+        """What a factor on this gradient is good to: less, where it is small beside the others."""
+        return self.floor / (biggest(self.expected) or 1.0)
+
+    def describe(self, c: float) -> str:
+        """ "2 times the right one: is it counted twice?"."""
+        return describe(c, self.known, self.accuracy)
+
+    def name_factor(self, c: float) -> str:
+        """What the number c is, as a question; "" where it has no name."""
+        return name_factor(c, self.known, self.accuracy)
+
+    def is_one(self, c: float) -> bool:
+        """Is the factor c none?"""
+        return abs(c - 1) <= max(CLOSE, self.accuracy)
 
     @property
     def distinct(self) -> int:
@@ -136,7 +154,7 @@ class View:
 
 def times(c: float, view: View) -> str:
     """The end of a sentence where a factor comes on top of another mistake; "" for the factor 1."""
-    return "" if abs(c - 1) <= 1e-7 else f"; then it is {describe(c, view.known)[0]}"
+    return "" if view.is_one(c) else f"; then it is {view.describe(c)}"
 
 
 def biggest(values: Any) -> float:
@@ -145,7 +163,7 @@ def biggest(values: Any) -> float:
 
 
 def candidates(view: View, shape: tuple[int, ...], kinds: str = "fb") -> Iterator[tuple[str, Array]]:
-    """The arguments of these kinds (float, boolean), and numbers made of their rows, broadcast to `shape`.
+    """The arguments of these kinds (float, boolean), numbers made of their rows, and y, broadcast to `shape`.
 
     A vector may stand for the last axis; whatever has fewer axes may also stand for the first ones.
     """
@@ -170,6 +188,10 @@ def candidates(view: View, shape: tuple[int, ...], kinds: str = "fb") -> Iterato
                     break
                 except ValueError:
                     continue
+    y = view.value
+    if y is not None and y.shape == shape and y.size > 1:
+        what = "what forward returns"
+        yield from ((f"y ({what})", y), (f"1 − y (y: {what})", 1 - y), (f"1 + y (y: {what})", 1 + y))
 
 
 def _exponentials(x: Array) -> Array:
