@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from minirec.verify.derivative import largest
+from minirec.verify.differences import EPS
 from minirec.verify.pair import Pair, fingerprint, first_change
+from minirec.verify.reference import ULPS_OF_Y
 from minirec.verify.report import Check
 
 LINEAR = 1e-10  # backward is linear in dy up to rounding
@@ -25,6 +27,9 @@ def linear(pair: Pair, rng: np.random.Generator) -> Check:
     g, other = rng.standard_normal(pair.y.size), rng.standard_normal(pair.y.size)
     base, second = pair.pull(g), pair.pull(other)
     scale = max(largest(base), largest(second)) or 1.0
+    # What backward subtracts may be as large as y, though nothing of it is left.
+    rounding = ULPS_OF_Y * EPS * float(np.abs(g * np.ravel(pair.y)).sum())
+    scale = max(scale, rounding / LINEAR)
     gaps = {f"dy times {s:g}": largest(pair.pull(s * g) - s * base) / (abs(s) * scale) for s in SCALES}
     gaps["a sum of two dy"] = largest(pair.pull(g + other) - (base + second)) / scale
     ones = np.ones(pair.y.size)
@@ -52,7 +57,8 @@ def purity(pair: Pair, rng: np.random.Generator) -> Iterator[Check]:
     y, cache = pair.call(args)
     changed = _change("forward changes its argument", before, _without_generators(args, before), pair)
     kept, upstream, result = fingerprint(cache), fingerprint(dy), fingerprint(y)
-    first = fingerprint(pair.gradients(dy, cache))
+    returned = pair.gradients(dy, cache)
+    first = fingerprint(returned)
     changed += _change("backward changes its argument", before, _without_generators(args, before), pair)
     for what, old, new in (("cache", kept, cache), ("dy", upstream, dy), ("y", result, y)):
         place = first_change(old, fingerprint(new))
@@ -68,9 +74,13 @@ def purity(pair: Pair, rng: np.random.Generator) -> Iterator[Check]:
     again, cache = pair.call(pair.arguments())
     if first_change(result, fingerprint(again)) is not None:
         differ.append("forward")
-    pair.call(pair.arguments(pair.x + 1e-3 * rng.standard_normal(pair.x.size)))  # must not disturb `cache`
+    _, other = pair.call(pair.arguments(pair.x + 1e-3 * rng.standard_normal(pair.x.size)))
     if first_change(first, fingerprint(pair.gradients(pair.upstream(g), cache))) is not None:
         differ.append("backward after another forward")
+    pair.gradients(pair.upstream(-g), other)
+    for what, old, new in (("y", result, y), ("gradients", first, returned)):
+        if first_change(old, fingerprint(new)) is not None:
+            differ.append(f"the {what} of the first call, which a later call has overwritten")
     yield Check(
         "second call, same bits", not differ, detail="differs: " + ", ".join(differ) if differ else ""
     )

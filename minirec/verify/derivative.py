@@ -15,13 +15,14 @@ from minirec.verify.kinks import judge
 from minirec.verify.pair import Pair
 from minirec.verify.reference import EXACT, ULPS_OF_Y, Reference
 from minirec.verify.report import Check, Worst
-from minirec.verify.slopes import slope
+from minirec.verify.slopes import noise, slope
 
 Array = NDArray[Any]
 
 LOOSE = 1e-7  # with a tolerance above this backward is meant to be an approximation, and no limit is tighter
 UNKNOWN = 1e-5  # a derivative that differences know no better than this, relative, is not measured
 NOISE = 1e-12  # a Jacobian below this, relative to y, cannot be told from one that is zero
+NOTHING = 1e-30  # complex step of x³ leaves h² = 1e-60 at 0
 SHARE = 1e-3  # an argument that weighs less than this in the whole is not measured by its own weight
 ELSEWHERE = 1e-6  # a pair that remembers another call is wrong by more than this
 TAYLOR_STEPS = tuple(1e-2 * 0.25**k for k in range(20))  # the smallest that stand above rounding count
@@ -43,7 +44,7 @@ class Limits(NamedTuple):
     """What counts as equal, and what there is to know about forward before backward is judged."""
 
     tolerance: float  # as given to check_gradient
-    noise: float  # rounding error of y, absolute
+    noise: Array  # rounding error of each output, absolute
     size: float  # |y| where every gradient is declared to be zero, so that there is no other scale; else 0
 
     @property
@@ -53,7 +54,7 @@ class Limits(NamedTuple):
 
     def exact(self, y: Array) -> float:
         """The relative error allowed against complex step: a y that is noisy has noisy derivatives."""
-        return min(self.tolerance, max(EXACT, 100 * self.noise / (largest(y) or 1.0)))
+        return min(self.tolerance, max(EXACT, 100 * largest(self.noise) / (largest(y) or 1.0)))
 
 
 class Reach(NamedTuple):
@@ -69,9 +70,10 @@ def full_jacobian(
     """Every ∂y_i/∂x_j. Returns the rows, the error, where it is, and how far each argument reaches."""
     signs = rng.choice([-1.0, 1.0], pair.y.size)
     ours = np.stack([signs[i] * pair.pull(signs[i] * unit) for i, unit in enumerate(np.eye(pair.y.size))])
-    S = max(found.scale, limits.size)
+    S = max(found.scale, limits.size) or found.around  # at a stationary point there is but what is around it
     allowed = found.doubt if limits.strict else np.maximum(found.doubt, limits.tolerance * S)
-    unknown = ~(found.doubt <= max(UNKNOWN, limits.tolerance) * S) & ~found.kink & (found.doubt > 0)
+    enough = max(max(UNKNOWN, limits.tolerance) * max(S, found.around), NOISE * largest(pair.y))
+    unknown = ~(found.doubt <= enough) & ~found.kink
     gaps = np.where(found.kink, 0.0, np.abs(ours - found.J))
     wrong = ~(gaps <= allowed) & ~unknown  # NaN is wrong
     shown = np.where(wrong if wrong.any() else ~unknown, gaps, -1.0)
@@ -91,7 +93,8 @@ def full_jacobian(
         share = _relative(float(found.doubt[k, c]), S)
         known = "no difference settles" if np.isinf(share) else f"differences are only good to {share:.0e}"
         details.append(
-            f"not measurable for {where}{list(place) or ''}: {known} here: a jump, or a sharp bend?"
+            f"not measurable for {where}{list(place) or ''}: {known} here: "
+            "a jump, a sharp bend, or digits lost?"
         )
     elif good > limits.tolerance:
         details.append(f"the limit is what differences are good to here: {good:.0e}")
@@ -99,13 +102,16 @@ def full_jacobian(
         details.append("limit from the error model: truncation and rounding of the differences")
     ok = not wrong.any() and not unknown.any()
     value, bound = _relative(float(gaps[i, j]), S), _relative(float(allowed[i, j]), S)
-    rows = [Check("full Jacobian", ok, value, bound, "; ".join(details)), judge(pair, found, ours, S)]
+    rows = [
+        Check("full Jacobian", ok, value, bound, "; ".join(details)),
+        judge(pair, found, ours, limits.tolerance * S),
+    ]
     found.J[found.kink] = ours[found.kink]  # which were judged by themselves
     visible = S > NOISE * largest(pair.y)
     reach = [
         Reach(
             _relative(max(largest(ours[:, part]), largest(found.J[:, part])), S) if visible else 0.0,
-            visible and bool((np.abs(found.J[:, part]) > found.doubt[:, part]).any()),
+            visible and bool((found.kink | (np.abs(found.J) > found.doubt))[:, part].any()),
         )
         for part in pair.parts
     ]
@@ -132,12 +138,22 @@ def adjoint(
             v = u if p < 0 else np.zeros_like(u)
             if p >= 0:
                 v[pair.parts[p]] = u[pair.parts[p]]
+            backward, own = float(v @ pulled), float(np.abs(v * pulled).sum())
             push, doubt = _push(pair, pair.x, v, start, limits, fault)
-            forward, backward, unsure = float(push @ g), float(v @ pulled), float(doubt @ np.abs(g))
-            own = max(float(np.abs(v * pulled).sum()), float(np.abs(push * g).sum()) if not fault else 0.0)
-            floor = max(unsure / limit, 0.0 if fault else SHARE * whole)
-            gap = _relative(abs(forward - backward), max(own, floor))
-            if p < 0 and fault:
+            forward, unsure = float(push @ g), float(doubt @ np.abs(g))
+            if fault is None:
+                own = max(own, float(np.abs(push * g).sum()))
+            gap = _relative(
+                abs(forward - backward),
+                max(own, unsure / limit, NOTHING if fault else SHARE * whole + NOTHING),
+            )
+            if fault is None and gap > limit and _contradicted(push, pair, pair.x, v, start, limits):
+                # What is legal for all arguments at once need not be legal for a small one alone.
+                push, doubt = _push(pair, pair.x, v, start, limits, "contradicted")
+                forward, unsure = float(push @ g), float(doubt @ np.abs(g))
+                gap = _relative(abs(forward - backward), max(own, unsure / limits.tolerance))
+                gap = min(gap, limit) if gap <= limits.tolerance else gap
+            if p < 0 and fault and own > 0:
                 vague = max(vague, _relative(unsure, own))
             if p >= 0:
                 here = max(abs(forward), own)
@@ -167,20 +183,31 @@ def another_point(
     g, u = rng.standard_normal(pair.y.size), differences.short(rng.standard_normal(pair.x.size)) * lengths
     y, cache = pair.call(pair.arguments(x))
     pulled = np.concatenate([np.ravel(d) for d in pair.gradients(pair.upstream(g), cache)])
-    exact = fault is None and limits.strict
-    for why_not in dict.fromkeys((fault, "a second opinion")):  # what is legal at x need not be legal here
-        push, doubt = _push(pair, x, u, np.ravel(y), limits, why_not)
-        scale = max(float(np.abs(u * pulled).sum()), float(np.abs(push * g).sum()), limits.size * largest(g))
+    start, own = np.ravel(y), float(np.abs(u * pulled).sum())
+    exact = limits.exact(pair.y) if not fault and limits.strict else limits.tolerance
+    there = limits
+    for why_not in dict.fromkeys((fault, "contradicted")):
+        push, doubt = _push(pair, x, u, start, there, why_not)
+        scale = max(own, float(np.abs(push * g).sum()), limits.size * largest(g), NOTHING)
         gap = _relative(abs(float(push @ g) - float(u @ pulled)), scale)
-        limit = limits.exact(pair.y) if exact and why_not is None else limits.tolerance
-        limit = max(limit, _relative(float(doubt @ np.abs(g)), scale))
-        if gap <= limit:
+        limit = max(
+            exact if why_not == fault else limits.tolerance, _relative(float(doubt @ np.abs(g)), scale)
+        )
+        there = limits._replace(noise=noise(pair.value, x)) if gap > limit and there is limits else there
+        # What is legal at x need not be legal here.
+        if gap <= limit or fault is not None or not _contradicted(push, pair, x, u, start, there):
             break
     ok = gap <= limit
     hint = "right at the point itself: does the pair remember another call?"
     return Check(
         "adjoint, another point", ok, gap, limit, hint if not ok and here and gap > ELSEWHERE else ""
     )
+
+
+def _contradicted(push: Array, pair: Pair, x: Array, v: Array, start: Array, limits: Limits) -> bool:
+    """Do differences say that this Jv by complex step is wrong?"""
+    found = slope(pair.value, x, v, start, limits.noise)
+    return bool(np.any(np.abs(push - found.value) > 2 * found.doubt))
 
 
 def _push(
@@ -205,7 +232,7 @@ def taylor(pair: Pair, rng: np.random.Generator, limits: Limits, lengths: Array)
         along = partial(_along, pair, g, v)
         start, rise = along(0.0), float(pulled @ v)
         rounding = 1e4 * differences.EPS * float(np.abs(g * np.ravel(pair.y)).sum())
-        rounding = max(rounding, 1e3 * limits.noise * float(np.linalg.norm(g)))
+        rounding = max(rounding, 1e3 * float(np.linalg.norm(g * limits.noise)))
         allowed = 10 * limits.tolerance * float(np.abs(pulled * v).sum())
         floors = np.array([max(rounding, allowed * h) for h in TAYLOR_STEPS])
         remainders: list[float] = []

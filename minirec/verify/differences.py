@@ -53,17 +53,17 @@ def complex_step(f: Function, x: Any, direction: Any = 1.0, h: float = 1e-30) ->
 def jacobian(f: Function, x: Array, method: str = "differences") -> Array:
     """J[i, j] = ∂f_i/∂x_j, (m, n), for f from (n,) to (m,), one column after the other.
 
-    `method` is "differences" (Richardson, steps scaled by max(1, |x_j|)) or "complex".
+    `method` is "differences" (Richardson, steps scaled by max(1, |x_j|)) or "complex"; anything else is a
+    ValueError.
     """
-    columns = []
-    for j in range(x.size):
-        unit = np.zeros(x.size)
-        unit[j] = 1.0
-        if method == "complex":
-            columns.append(complex_step(f, x, unit))
-        else:
-            columns.append(richardson(f, x, unit, STEP * max(1.0, abs(float(x[j])))))
-    return np.stack(columns, axis=1)
+    if method not in ("differences", "complex"):
+        raise ValueError(f'method must be "differences" or "complex", got {method!r}')
+    if method == "complex":
+        return np.stack([complex_step(f, x, unit) for unit in np.eye(x.size)], axis=1)
+    steps = STEP * np.maximum(1.0, np.abs(x))
+    return np.stack(
+        [richardson(f, x, unit, h) for unit, h in zip(np.eye(x.size), steps, strict=True)], axis=1
+    )
 
 
 def short(direction: Array) -> Array:
@@ -90,6 +90,6 @@ def observed_order(steps: Sequence[float], remainders: Array, floors: Array) -> 
         return None
     a, b = usable[-3:][0], usable[-1]
     order = math.log(remainders[a] / remainders[b]) / math.log(steps[a] / steps[b])
-    if b + 1 < len(steps):
+    if b + 1 < len(steps) and floors[b + 1] > 0:
         order = max(order, math.log(remainders[b] / floors[b + 1]) / math.log(steps[b] / steps[b + 1]))
     return float(order)

@@ -44,7 +44,7 @@ def check_gradient(
     backward: Callable[..., Any],
     *args: Any,
     rng: np.random.Generator | int | None = None,
-    wrt: Sequence[int] | None = None,
+    wrt: Sequence[int] | int | None = None,
     zero: Sequence[int | str] = (),
     names: Sequence[str] | None = None,
     tolerance: float = 1e-8,
@@ -84,9 +84,11 @@ def check_gradient(
     A failed report names causes, where they can be seen from outside. Raises TypeError or ValueError for
     arguments that cannot be checked, never for a wrong gradient.
 
-    Its limits: a feature of forward narrower than 1e-12 is not seen. Without complex step, an output or an
-    argument that weighs less than rounding in the whole (about 1e-12 of it) is not judged by its own weight.
-    At a kink each entry is judged by itself: 1 for each of two equal maxima passes.
+    Its limits: a feature of forward narrower than about 1e-7 is taken for a kink, or not seen. Without
+    complex step, an argument that weighs less than rounding in the whole (about 1e-12 of it) is not judged by
+    its own weight. At a kink each entry is judged by itself: 1 for each of two equal maxima passes, and where
+    three are equal a right backward may be refused. Where forward loses its digits (1 + tanh x at x = -6),
+    there is nothing to hold a right gradient against. Arguments keep their memory layout, but not strides.
 
     >>> def square_forward(x):
     ...     return x**2, x
@@ -95,8 +97,16 @@ def check_gradient(
     >>> check_gradient(square_forward, square_backward, np.array([1.0, -3.0])).ok
     True
     """
+    if not 0 < tolerance < np.inf:
+        raise ValueError(f"tolerance must be above 0 and finite, got {tolerance}")
+    if directions < 1:
+        raise ValueError(f"directions must be at least 1, got {directions}")
     rng = np.random.default_rng(0 if rng is None else rng)
     names = list(names) if names is not None else argument_names(forward, len(args))
+    if len(names) != len(args) or len(set(names)) != len(names):
+        raise ValueError(f"names must be {len(args)} different names, one for each argument, got {names}")
+    if isinstance(wrt, int):
+        wrt = [wrt]
     if wrt is None and any(map(is_floating, args)):
         wrt = differentiable(args, names, returned_gradients(forward, backward, args))
     where = _positions(args, names, wrt or [])
@@ -165,6 +175,8 @@ def _positions(args: Sequence[Any], names: Sequence[str], wrt: Sequence[int]) ->
             "no argument to differentiate: none is a float64 array; pass arrays, or name them in wrt="
         )
     for i in where:
+        if not isinstance(i, int | np.integer):
+            raise TypeError(f"wrt holds positions of arguments, got {i!r}: {', '.join(names)} are 0, 1, ...")
         if not 0 <= i < len(args):
             raise ValueError(
                 f"wrt holds {i}, but there are {len(args)} arguments: allowed are 0 to {len(args) - 1}"

@@ -20,17 +20,15 @@ from minirec.verify.slopes import slope
 
 Array = NDArray[Any]
 
-SLACK = 1e-6  # relative to S: backward may leave the interval by this
 
-
-def judge(pair: Pair, found: Reference, ours: Array, S: float) -> Check:
-    """Backward lies between the two derivatives, and the row says where."""
+def judge(pair: Pair, found: Reference, ours: Array, allowed: float) -> Check:
+    """Backward lies between the two derivatives, up to `allowed` or their doubt; the row says where."""
     places = np.argwhere(found.kink)
     if not len(places):
         return Check("kinks", True, detail="none at this point")
     rows, columns = places.T
     left, right, given = found.left[rows, columns], found.right[rows, columns], ours[rows, columns]
-    slack = SLACK * max(S, float(np.abs([left, right]).max()))
+    slack = np.maximum(allowed, found.doubt[rows, columns])
     outside = ~((given >= np.minimum(left, right) - slack) & (given <= np.maximum(left, right) + slack))
     where = [_place(pair, i, j) for i, j in places]
     if outside.any():
@@ -48,7 +46,7 @@ def judge(pair: Pair, found: Reference, ours: Array, S: float) -> Check:
     return Check("kinks", True, detail=f"{_entries(len(places))} on a kink: {shown}; backward takes {said}")
 
 
-def along_a_line(pair: Pair, rng: np.random.Generator, rounding: float) -> Check:
+def along_a_line(pair: Pair, rng: np.random.Generator, rounding: Array) -> Check:
     """Without the full Jacobian: is there a kink along a random line through the point?"""
     v = short(rng.standard_normal(pair.x.size)) * widths(pair.x)
     found = slope(pair.value, pair.x, v, np.ravel(pair.y), rounding)

@@ -46,7 +46,7 @@ class Pair:
         """Fresh arguments for one call: `x` (n,) cut into the differentiable ones, the others copied."""
         given = {} if x is None else dict(zip(self.wrt, self.parts, strict=True))
         return [
-            x[given[i]].reshape(value.shape).copy() if x is not None and i in given else fresh_copy(value)
+            _laid_out_like(value, x[given[i]]) if x is not None and i in given else fresh_copy(value)
             for i, value in enumerate(self.args)
         ]
 
@@ -85,6 +85,13 @@ def as_list(gradients: Any) -> list[Any]:
     if gradients is None:
         return []
     return list(gradients) if isinstance(gradients, tuple | list) else [gradients]
+
+
+def _laid_out_like(value: Array, numbers: Array) -> Array:
+    """The numbers (size,) in the shape of `value`, and in its memory layout."""
+    array = np.empty_like(value, dtype=numbers.dtype)
+    array[...] = numbers.reshape(value.shape)
+    return array
 
 
 def fresh_copy(value: Any) -> Any:

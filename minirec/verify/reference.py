@@ -23,6 +23,7 @@ SHARP = 1e-10  # columns whose doubt is larger than this, relative to S, are mad
 KNOWN = 1e-2  # differences with a larger doubt, relative to S, cannot confirm a complex step
 EXACT = 1e-11  # relative error allowed where complex step gives the derivative to rounding
 TINY = 2.0**-24  # below this an x takes steps in proportion to itself too
+BLOCK = 2**17  # derivatives that are made at once: what they need for it stays near 50 MB
 MARGIN = 1 / 16  # of the step within which a column was seen to be smooth: how far random lines go in it
 
 
@@ -41,6 +42,7 @@ class Reference:
     right: Array
     lengths: Array
     by_complex_step: Array
+    around: float = 0.0  # the largest slope within the first step: what there is to compare with where J is 0
 
     @property
     def scale(self) -> float:
@@ -54,11 +56,17 @@ def widths(x: Array) -> Array:
     return 2.0 ** np.floor(np.log2(np.maximum(1.0, np.abs(x))))
 
 
-def by_differences(pair: Pair, rounding: float, size: float) -> Reference:
+def by_differences(pair: Pair, rounding: Array, size: float) -> Reference:
     """All columns by differences. `size` is the scale of J where J itself has none."""
     f, x, start, w = pair.value, pair.x, np.ravel(pair.y), widths(pair.x)
-    values = np.stack([both_sides(f, x, w[j] * _unit(x, j), STEPS) for j in range(x.size)])
-    found = _reference(one_step(values, start, rounding), w)  # (n, 2, 4, m) in, (m, n) out
+    block = max(1, BLOCK // start.size)
+    slopes, around = [], 0.0
+    for columns in np.split(np.arange(x.size), range(block, x.size, block)):
+        values = np.stack([both_sides(f, x, w[j] * _unit(x, j), STEPS, start) for j in columns])
+        slopes.append(one_step(values, start, rounding))  # of (columns, 2, 4, m)
+        moved = np.abs(values[:, :, 0] - start).max(initial=0.0, where=np.isfinite(values[:, :, 0]))
+        around = max(around, float(moved) / COARSE)
+    found = _reference(Slope(*(np.concatenate(part) for part in zip(*slopes, strict=True))), w)
     S = max(found.scale, size)
     for j in map(int, np.flatnonzero((found.doubt > SHARP * S).any(axis=0))):
         for width in (w[j], *([abs(x[j])] if 0 < abs(x[j]) < TINY else [])):
@@ -67,6 +75,7 @@ def by_differences(pair: Pair, rounding: float, size: float) -> Reference:
             if width == w[j] or column.doubt.max() < found.doubt[:, j].max():
                 _replace(found, j, column)
     found.doubt += ULPS * EPS * max(found.scale, size)
+    found.around = around
     return found
 
 

@@ -50,6 +50,11 @@ def test_jacobian_has_a_row_per_output_and_a_column_per_input(method: str) -> No
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-8, equal_nan=False)
 
 
+def test_a_method_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="method must be"):
+        differences.jacobian(np.exp, np.ones(3), "forward")
+
+
 def test_taylor_remainders_have_order_two_and_order_one_when_the_slope_is_wrong() -> None:
     steps, nothing = [1e-2, 5e-3, 2.5e-3], np.zeros(3)
     right = differences.taylor_remainders(np.exp, 0.0, 1.0, 1.0, steps)

@@ -235,7 +235,7 @@ def test_what_bends_more_sharply_than_any_step_is_not_measurable() -> None:
     report = check_gradient(forward, lambda dy, x: dy * 1e13 * np.cos(1e13 * x), X)
     assert not report.ok
     assert "not measurable for x[0]" in str(report)
-    assert "a jump, or a sharp bend?" in str(report)
+    assert "a jump, a sharp bend, or digits lost?" in str(report)
 
 
 def test_the_worst_entry_is_where_the_mistake_is() -> None:
@@ -429,3 +429,93 @@ def test_arguments_of_any_scale(s: float) -> None:
         assert not check_gradient(
             lambda x, f=f: (f(x), x), lambda dy, x, d=derivative: dy * d(x) * (1 + 1e-6), x
         ).ok
+
+
+def test_a_stationary_point_has_no_gradient_and_nothing_else_is_wrong() -> None:
+    for check_it in (
+        lambda: check("squared_error", normal(3), normal(3)),
+        lambda: check_gradient(lambda x: (x**3, x), lambda dy, x: 3 * x**2 * dy, np.zeros(3)),
+    ):
+        report = check_it()
+        assert [row.name for row in report.failures] == ["every argument matters"]
+
+
+@pytest.mark.parametrize("scale", [1.0, 10.0])
+def test_our_own_softmax_is_not_refused_where_it_is_saturated(scale: float) -> None:
+    for seed in range(15):
+        report = check("softmax", scale * normal(1, 5, seed=seed))
+        assert report.ok, str(report)
+
+
+@pytest.mark.parametrize("size", [1e-5, 1e-9])
+def test_a_small_term_that_complex_step_does_not_see_is_judged_by_differences(size: float) -> None:
+    def forward(x: Any, w: Any) -> tuple[Any, Any]:
+        return (x * x).sum() + size * np.abs(w).sum(), (x, w)
+
+    args = normal(3), normal(5)
+    right = check_gradient(forward, lambda dy, c: (2 * dy * c[0], size * dy * np.sign(c[1])), *args)
+    assert right.ok, str(right)
+    assert not check_gradient(
+        forward, lambda dy, c: (2 * dy * c[0], 0.9 * size * dy * np.sign(c[1])), *args
+    ).ok
+
+
+def test_arrays_that_a_later_call_overwrites_are_noticed() -> None:
+    kept = np.empty(5)
+
+    def buffered(dy: Any, x: Any) -> Any:
+        return np.multiply(2 * x, dy, out=kept)
+
+    report = check_gradient(lambda x: (x**2, x), buffered, normal(5))
+    assert [row.name for row in report.failures] == ["second call, same bits"]
+    assert "the gradients of the first call, which a later call has overwritten" in str(report)
+
+
+def test_a_forward_in_single_precision_inside_is_never_taken_for_a_reference() -> None:
+    def forward(x: Any) -> tuple[Any, Any]:
+        y = np.tanh(x.real)
+        y[1] = np.tanh(np.float32(x.real[1]))
+        return y, y
+
+    for seed in range(30):
+        report = check_gradient(
+            forward, lambda dy, y: dy * (1 - y * y) * (np.arange(5) != 1), normal(5, seed=seed)
+        )
+        assert not report.ok
+
+
+def test_a_sum_of_two_dy_and_a_y_that_backward_changes_are_noticed() -> None:
+    def forward(x: Any) -> tuple[Any, Any]:
+        y = x**2
+        return y, (x, y)
+
+    def writes(dy: Any, cache: Any) -> Any:
+        cache[1][...] *= 2
+        return 2 * cache[0] * dy
+
+    report = check_gradient(forward, writes, normal(5))
+    assert "backward changes y" in str(report)
+
+    def couples(dy: Any, cache: Any) -> Any:  # homogeneous, and right for every dy with one entry
+        return 2 * cache[0] * dy + 1e-3 * np.cbrt(dy[0] ** 2 * dy[1])
+
+    assert "linear in dy" in [row.name for row in check_gradient(forward, couples, normal(5)).failures]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"tolerance": 0.0}, ValueError, "tolerance must be above 0 and finite, got 0.0"),
+        ({"tolerance": float("nan")}, ValueError, "tolerance must be above 0"),
+        ({"directions": 0}, ValueError, "directions must be at least 1, got 0"),
+        ({"wrt": ["x"]}, TypeError, "wrt holds positions of arguments, got 'x'"),
+        ({"names": ["a", "b"]}, ValueError, "names must be 1 different names"),
+    ],
+)
+def test_options_that_cannot_be(options: dict[str, Any], error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        check("softmax", normal(3), **options)
+
+
+def test_one_position_may_stand_alone() -> None:
+    assert check_gradient(F.softmax_forward, F.softmax_backward, normal(3), wrt=0).ok

@@ -103,14 +103,46 @@ def test_nothing_but_one_step_is_paid_for_where_one_will_do() -> None:
     assert len(calls) == 8 + 8 + 2 * len(slopes.ALL_STEPS)
 
 
+def largest_noise(f: One, x: np.ndarray) -> float:
+    return float(slopes.noise(f, x).max())
+
+
 def test_noise_is_the_rounding_error_of_the_function() -> None:
     x = np.random.default_rng([0, 31]).standard_normal(31)
-    assert 1e-17 < slopes.noise(np.sin, x) < 3e-16
-    assert 1e-13 < slopes.noise(lambda x: (np.sin(x) + 1e4) - 1e4, x) < 1e-11
-    assert slopes.noise(lambda x: 2.0 * np.maximum(x, 0), np.zeros(31)) < 1e-20  # a kink is no noise
-    assert slopes.noise(lambda x: np.sin(1e9 * x), 1e-9 * x) < 1e-12  # nor a bend
-    assert slopes.noise(np.log, np.array([1e-8, 2.0])) < 1e-14  # nor the edge of a domain
-    assert slopes.noise(lambda x: (x + 1e8) - 1e8, x) > 1e-9  # but standing still is
+    assert 1e-17 < largest_noise(np.sin, x) < 3e-16
+    assert 1e-13 < largest_noise(lambda x: (np.sin(x) + 1e4) - 1e4, x) < 1e-11
+    assert largest_noise(lambda x: 2.0 * np.maximum(x, 0), np.zeros(31)) < 1e-20  # a kink is no noise
+    assert largest_noise(lambda x: np.sin(1e9 * x), 1e-9 * x) < 1e-12  # nor a bend
+    assert largest_noise(np.log, np.array([1e-8, 2.0])) < 1e-14  # nor the edge of a domain
+    assert largest_noise(lambda x: (x + 1e8) - 1e8, x) > 1e-9  # but standing still is
+
+
+def test_what_was_rounded_to_few_digits_is_noisy_though_it_stands_still() -> None:
+    x = np.random.default_rng([0, 31]).standard_normal(31)
+    assert np.median(slopes.noise(lambda x: np.sin(x.astype(np.float32)).astype(float), x)) > 1e-9
+
+
+def test_the_noise_of_a_huge_output_is_not_that_of_a_small_one() -> None:
+    noise = slopes.noise(lambda x: np.array([1e8 + x[0], x[0] ** 2]), np.array([0.3]))
+    assert noise[0] > 1e-9
+    assert noise[1] < 1e-15
+
+
+@pytest.mark.parametrize("error", [ValueError, np.linalg.LinAlgError, ZeroDivisionError])
+def test_a_function_that_refuses_a_step_is_differenced_inside_its_domain(error: type[Exception]) -> None:
+    def f(x: np.ndarray) -> np.ndarray:
+        if x[0] <= 0:
+            raise error("not positive")
+        return np.log(x)
+
+    found = slope_at(f, 1e-3)
+    assert abs(found.value[0] - 1e3) <= found.doubt[0] <= 1e-6
+
+
+def test_a_period_that_divides_every_power_of_two_is_seen() -> None:
+    found = slope_at(lambda x: np.sin(2 * np.pi * x), 480000.3, width=2.0**18)
+    exact = 2 * np.pi * np.cos(2 * np.pi * 480000.3)
+    assert abs(found.value[0] / 2.0**18 - exact) <= found.doubt[0] / 2.0**18 <= 1e-4
 
 
 @pytest.mark.parametrize(
