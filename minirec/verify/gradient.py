@@ -64,7 +64,7 @@ def check_gradient(
     names      names of the arguments for the report; default: the parameters of forward
     tolerance  largest relative error allowed: max |J_backward − J| / max |J|, both over all arguments. Up to
                1e-7 it also stands for "exact": then the limit of a column is what the differences are good
-               to, by their own error model, and 1e-11 where complex step is legal
+               to, by their own error model, and 2e-11 where complex step is legal
     jacobian   False leaves out the full Jacobian: the cost no longer grows with the number of entries, and
                `Report.error` is the gap of the adjoint test in random directions
     method     where the full Jacobian comes from: "differences", or "complex" (complex step: for functions

@@ -21,7 +21,7 @@ ULPS = 100.0  # rounding of backward itself, in units of eps · S
 ULPS_OF_Y = 20.0  # the same in units of eps · |y| / max(1, |x|): y (1 − y) of a y near 1 is rounded like y
 SHARP = 1e-10  # columns whose doubt is larger than this, relative to S, are made again with all steps
 KNOWN = 1e-2  # differences with a larger doubt, relative to S, cannot confirm a complex step
-EXACT = 1e-11  # relative error allowed where complex step gives the derivative to rounding
+EXACT = 2e-11  # relative error allowed where complex step gives the derivative to rounding
 TINY = 2.0**-24  # below this an x takes steps in proportion to itself too
 BLOCK = 2**17  # derivatives that are made at once: what they need for it stays near 50 MB
 MARGIN = 1 / 16  # of the step within which a column was seen to be smooth: how far random lines go in it
@@ -87,14 +87,16 @@ def sharpened(found: Reference, pair: Pair, exact: float, size: float) -> Refere
     be legal for every column. `exact` is the relative error of complex step.
     """
     S = max(found.scale, size)
+    taken = np.zeros(found.J.shape, dtype=bool)
     poor = (found.doubt > SHARP * S) | (found.doubt > KNOWN * _own_weight(found.J, pair))
     for j in map(int, np.flatnonzero(poor.any(axis=0))):
         if not found.kink[:, j].any() and (found.doubt[:, j] <= KNOWN * S).all():
             column = differences.complex_step(pair.value, pair.x, _unit(pair.x, j))
             if np.all(np.abs(column - found.J[:, j]) <= found.doubt[:, j]):
-                found.J[:, j], found.by_complex_step[j] = column, True
-    of_these = found.by_complex_step
-    found.doubt[:, of_these] = complex_doubt(found.J, pair, exact, max(found.scale, size))[:, of_these]
+                taken[:, j] = column != 0  # 0 may be a term whose imaginary part was dropped
+                found.J[:, j] = np.where(taken[:, j], column, found.J[:, j])
+    found.by_complex_step = np.asarray(taken.any(axis=0))
+    found.doubt[taken] = complex_doubt(found.J, pair, exact, max(found.scale, size))[taken]
     return found
 
 
