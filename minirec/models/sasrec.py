@@ -267,7 +267,9 @@ class SASRec(Recommender):
         ids = pad_histories(self.check_histories(histories), self.length)
         items = None if items is None else self.check_items(items)
         E = self.network.item_embedding.E
-        last = np.concatenate([self._last_state(ids[b : b + 16]) for b in range(0, len(ids), 16)])  # (B, D)
+        last = np.empty((len(ids), E.shape[1]), dtype=E.dtype)
+        for b in range(0, len(ids), 16):
+            last[b : b + 16] = self._last_state(ids[b : b + 16])
         if items is None or items.ndim == 1:
             chosen = E[1:] if items is None else E[items + 1]
             return np.asarray(last @ chosen.T)
