@@ -67,21 +67,23 @@ def batch_gradients(
     shard_size: int,
     generator: Callable[[int], np.random.Generator],
     each: Callable[..., Iterator[Any]] = map,
+    weigh: Callable[[Batch], float] = lambda batch: len(batch[0]),
 ) -> tuple[float, Grads]:
-    """Loss and gradients of a batch from its shards: shard s of w_s examples gets the upstream w_s / W.
+    """Loss and gradients of a batch from its shards: shard s of weight w_s gets the upstream w_s / W.
 
+    The weight is what its loss is a mean over: examples, or what `weigh(shard)` says.
     `loss_and_grads(shard, upstream, rng)` returns the mean loss of the shard and upstream · its gradients.
     Shards are added in order, so the result is the same bits when `each` is the map of a thread pool.
     """
-    n = len(batch[0])
-    slices = shard_slices(n, shard_size)
-    share = [(rows.stop - rows.start) / n for rows in slices]
+    shards = [tuple(part[rows] for part in batch) for rows in shard_slices(len(batch[0]), shard_size)]
+    weights = [weigh(shard) for shard in shards]
+    share = [weight / sum(weights) for weight in weights]
 
-    def shard(s: int) -> tuple[Any, Grads]:
-        return loss_and_grads(tuple(part[slices[s]] for part in batch), share[s], generator(s))
+    def gradients(s: int) -> tuple[Any, Grads]:
+        return loss_and_grads(shards[s], share[s], generator(s))
 
     loss, total = 0.0, Grads()
-    for s, (shard_loss, grads) in enumerate(each(shard, range(len(slices)))):
+    for s, (shard_loss, grads) in enumerate(each(gradients, range(len(shards)))):
         loss += share[s] * float(shard_loss)
         total = {name: total[name] + g for name, g in grads.items()} if total else grads
     return loss, total
@@ -100,6 +102,7 @@ def train(
     shard_size: int | None = None,
     schedule: Callable[[int, int], float] | None = None,
     clip: float = math.inf,
+    weigh: Callable[[Batch], float] = lambda batch: len(batch[0]),
     validate: Callable[[], float] | None = None,
     patience: int = 3,
     progress: bool = True,
@@ -110,6 +113,7 @@ def train(
     draw(rows, rng)      the batch of the examples `rows`, negatives included
     schedule(step, n)    the learning rate at step 1 .. n of n; None: the optimizer's own
     clip                 limit of the global gradient norm
+    weigh(batch)         what the loss of a batch is a mean over: its examples, or something else in it
     validate()           larger is better; called after each epoch. Training ends after `patience` epochs
                          without a new best, and the parameters of the best epoch are put back.
 
@@ -142,12 +146,13 @@ def train(
                     shard_size or len(rows),
                     lambda s, step=step: stream(seed, DROPOUT, step, s),  # type: ignore[misc]
                     each,
+                    weigh,
                 )
                 _require_finite(loss, params, step)
                 grads = _clip(grads, clip, step)
                 optimizer.step(params, grads, lr=schedule(step, total_steps) if schedule else None)
                 losses.append(loss)
-                counts.append(len(rows))
+                counts.append(weigh(batch))
                 bar.update()
                 if step % 10 == 0:
                     bar.set_postfix(_postfix(losses[-100:], log), refresh=False)

@@ -1,7 +1,8 @@
 """Rows of the gradient table for whole models: parameters in, loss out, every parameter by name.
 
 TransformerRecommender with its four losses, both sources and both kinds of candidates, on a batch with a
-padded history, an empty one and repeated items; MatrixFactorization with its three losses, L2 included.
+padded history, an empty one and repeated items; SASRec with both losses and both residuals, on sequences of
+unequal length; MatrixFactorization with its three losses, L2 included.
 Small, with the full Jacobian; and at full width, in random directions.
 """
 
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from gradient_table import Row, n
 
-from minirec.models import MatrixFactorization, TransformerRecommender
+from minirec.models import MatrixFactorization, SASRec, TransformerRecommender
 from minirec.verify import Report, check_model
 
 USERS, ITEMS, WIDTH, HEADS, HIDDEN, LENGTH = 3, 7, 4, 2, 5, 5
@@ -87,6 +88,59 @@ def transformer(loss: str, source: str, candidates: str) -> Row:
     return Row("TransformerRecommender", f"{loss}, {source}, {candidates}", gradient)
 
 
+def sasrec(loss: str, residual: str, **sizes: int) -> SASRec:
+    """A SASRec in float64 with a network at random parameters, as `fit` would leave it."""
+    sizes = {"width": WIDTH, "heads": HEADS, "layers": 1, "hidden": 5, "length": 5, "items": ITEMS} | sizes
+    model = SASRec(
+        sizes["width"], sizes["heads"], sizes["layers"], loss=loss, residual=residual,
+        length=sizes["length"], hidden=sizes["hidden"], dropout=0.0, dtype="float64",
+    )  # fmt: skip
+    model.user_ids, model.item_ids = list(range(USERS)), list(range(sizes["items"]))
+    rng = np.random.default_rng(11)
+    network = model.build(rng)
+    model.network = network.with_params(
+        {name: array + 0.3 * rng.standard_normal(array.shape) for name, array in network.params().items()}
+    )
+    model.network.item_embedding.E[0] = 0.0
+    return model
+
+
+def sasrec_batch(loss: str) -> tuple[np.ndarray, ...]:
+    """(inputs, targets[, negatives]) of three users with 2, 5 and 1 steps."""
+    inputs = np.array([[0, 0, 0, 3, 1], [7, 2, 5, 2, 4], [0, 0, 0, 0, 6]])
+    targets = np.array([[0, 0, 0, 1, 3], [2, 5, 2, 4, 7], [0, 0, 0, 0, 2]])
+    negatives = np.array([[4, 1, 1, 5, 2], [1, 1, 6, 6, 3], [7, 7, 7, 7, 5]])
+    return (inputs, targets, negatives)[: 2 if loss == "softmax" else 3]
+
+
+def sequence_model(loss: str, residual: str) -> Row:
+    def gradient() -> Report:
+        return check_model(
+            sasrec(loss, residual), sasrec_batch(loss), jacobian=True, method="complex", zero=["*.b_k"],
+            title=f"gradient of SASRec ({loss}, {residual})",
+        )  # fmt: skip
+
+    return Row("SASRec", f"{loss}, residual {residual}", gradient)
+
+
+def wide_sequence_model(loss: str, residual: str) -> Row:
+    def build() -> tuple[Any, tuple[Any, ...]]:
+        rng = np.random.default_rng(7)
+        model = sasrec(loss, residual, width=64, heads=1, layers=2, hidden=64, length=50, items=211)
+        ids = rng.integers(1, 212, (2, 51))
+        ids[0, :31] = 0  # padded on the left
+        targets = np.where(ids[:, :-1] != 0, ids[:, 1:], 0)
+        return model, (ids[:, :-1], targets, rng.integers(1, 212, (2, 50)))[: 2 if loss == "softmax" else 3]
+
+    def gradient() -> Report:
+        return check_model(
+            *build(), directions=1, zero=["*.b_k"],
+            title=f"gradient of SASRec ({loss}, {residual}) at full width",
+        )  # fmt: skip
+
+    return Row("SASRec", f"{loss}, residual {residual}", gradient, args=build)
+
+
 def factorizer(loss: str, dim: int, users: int, items: int) -> MatrixFactorization:
     """A MatrixFactorization in float64 at random parameters, as `fit` would leave it."""
     rng = np.random.default_rng(len(loss))
@@ -155,13 +209,21 @@ TRANSFORMERS = [
     for candidates in ("pointwise", "listwise")
 ]
 FACTORIZATIONS = [factorization(loss) for loss in ("squared", "bce", "bpr")]
-NETWORKS = [*TRANSFORMERS, *FACTORIZATIONS]
+SASRECS = [
+    sequence_model(loss, residual) for loss in ("softmax", "bce") for residual in ("plain", "original")
+]
+NETWORKS = [*TRANSFORMERS, *SASRECS, *FACTORIZATIONS]
 FULL_WIDTH = [
     *(
         wide_transformer(loss, source, candidates)
         for loss in ("softmax", "bce", "bpr", "squared")
         for source in ("history", "user")
         for candidates in ("pointwise", "listwise")
+    ),
+    *(
+        wide_sequence_model(loss, residual)
+        for loss in ("softmax", "bce")
+        for residual in ("plain", "original")
     ),
     *(wide_factorization(loss) for loss in ("squared", "bce", "bpr")),
 ]

@@ -26,6 +26,21 @@ def positions(ids: Array) -> Array:
     return np.maximum(np.cumsum(ids != 0, axis=-1) - 1, 0)
 
 
+def next_items(histories: Sequence[Array], length: int) -> tuple[Array, Array]:
+    """Inputs and targets (B, length): after each of the newest `length` + 1 items the next is to be named.
+
+    Where there is nothing before it, and at padding, the target is 0.
+    """
+    ids = pad_histories(histories, length + 1)
+    return ids[:, :-1], np.where(ids[:, :-1] != 0, ids[:, 1:], 0)
+
+
+def trimmed(ids: Array) -> int:
+    """How many columns on the left of ids (B, T) are padding in every row; at least one column is left."""
+    used = (ids != 0).any(axis=0)
+    return int(np.argmax(used)) if used.any() else ids.shape[1] - 1
+
+
 class Prefixes:
     """Every event of every user with the items strictly before it: the examples of next-item models.
 

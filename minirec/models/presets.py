@@ -12,6 +12,10 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "mf-squared": {
         "": {"dim": 100, "loss": "squared"},
     },
+    "sasrec": {
+        "": {"embedding_dim": 64, "num_layers": 2, "length": 100},
+        "shop": {"embedding_dim": 32, "num_layers": 2, "length": 20, "batch_size": 64, "epochs": 60},
+    },
     "transformer": {
         "": {
             "embedding_dim": 64,

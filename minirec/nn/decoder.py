@@ -101,7 +101,7 @@ class DecoderCache(NamedTuple):
 
 
 class Decoder(Module):
-    """`layers` decoder blocks that all read the same memory; with norm="pre" a last layer norm."""
+    """`layers` decoder blocks that all read the same memory; unless norm="post" a last layer norm."""
 
     def __init__(
         self,
@@ -121,7 +121,7 @@ class Decoder(Module):
             DecoderBlock(rng, width, heads, hidden, norm=norm, activation=activation, dropout=dropout)
             for _ in range(layers)
         ]
-        self.norm = LayerNorm(width) if norm == "pre" else None
+        self.norm = LayerNorm(width) if norm != "post" else None
 
     def forward(
         self,

@@ -20,7 +20,8 @@ class EncoderBlockCache(NamedTuple):
 class EncoderBlock(Module):
     """Self-attention, then feed-forward, each with skip connection and norm.    x (..., T, D) -> (..., T, D)
 
-    norm "pre" or "post", activation "relu" or "gelu", dropout on what each sub-layer adds to x.
+    norm "pre", "post" or "first" (residual.py), activation "relu" or "gelu", dropout on what each sub-layer
+    adds to x.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class EncoderCache(NamedTuple):
 
 
 class Encoder(Module):
-    """`layers` encoder blocks; with norm="pre" a last layer norm, since the sum was never normalized."""
+    """`layers` encoder blocks; unless norm="post" a last layer norm, since the sum was never normalized."""
 
     def __init__(
         self,
@@ -93,7 +94,7 @@ class Encoder(Module):
             EncoderBlock(rng, width, heads, hidden, norm=norm, activation=activation, dropout=dropout)
             for _ in range(layers)
         ]
-        self.norm = LayerNorm(width) if norm == "pre" else None
+        self.norm = LayerNorm(width) if norm != "post" else None
 
     def forward(
         self, x: Array, mask: Array | None = None, *, rng: np.random.Generator | None = None

@@ -1,7 +1,8 @@
-"""The skip connection around a sub-layer f, with its layer norm and dropout, in both orders.
+"""The skip connection around a sub-layer f, with its layer norm and dropout, in three orders.
 
-    pre-norm    y = x + dropout(f(norm(x)))     x itself runs through, and so do gradients (Xiong et al. 2020)
-    post-norm   y = norm(x + dropout(f(x)))     as in Vaswani et al. 2017
+    "pre"     y = x + dropout(f(norm(x)))           x and its gradients run through (Xiong et al. 2020)
+    "post"    y = norm(x + dropout(f(x)))           as in Vaswani et al. 2017
+    "first"   y = z + dropout(f(z)), z = norm(x)    as in the code of SASRec (Kang & McAuley 2018)
 
 Every block of nn/ is two or three of these.
 """
@@ -24,9 +25,9 @@ class ResidualCache(NamedTuple):
 
 
 def check_norm(norm: str) -> None:
-    """Raise unless `norm` is one of the two orders."""
-    if norm not in ("pre", "post"):
-        raise ValueError(f'norm must be "pre" or "post", got {norm!r}')
+    """Raise unless `norm` is one of the three orders."""
+    if norm not in ("pre", "post", "first"):
+        raise ValueError(f'norm must be "pre", "post" or "first", got {norm!r}')
 
 
 def residual_forward(
@@ -37,11 +38,12 @@ def residual_forward(
     rate: float,
     rng: np.random.Generator | None,
 ) -> tuple[Array, ResidualCache]:
-    """y = x + dropout(f(norm(x))) or norm(x + dropout(f(x))).    x (..., D), f(x) (..., D)  ->  y (..., D)"""
-    z, of_norm = layer_norm.forward(x) if norm == "pre" else (x, None)
+    """y = x + dropout(f(norm(x))), or another order of these.    x (..., D), f(x) (..., D)  ->  y (..., D)"""
+    z, of_norm = layer_norm.forward(x) if norm != "post" else (x, None)
+    skip = z if norm == "first" else x
     z, of_f = f(z)
     z, of_dropout = F.dropout_forward(z, rate, rng)
-    y = x + z
+    y = skip + z
     if norm == "post":
         y, of_norm = layer_norm.forward(y)
     return y, ResidualCache(of_norm, of_f, of_dropout)
@@ -54,12 +56,18 @@ def residual_backward(
     norm: str,
     cache: ResidualCache,
 ) -> tuple[Array, Any, Grads]:
-    """dx = dy + (dy through dropout, f, norm);  what else f_backward gave;  the gradients of the norm"""
+    """dx = dy + (dy through dropout, f, norm);  what else f_backward gave;  the gradients of the norm
+
+    In the order "first", the dy of the skip goes through the norm as well.
+    """
     grads: Grads
     if norm == "post":
         dy, grads = layer_norm.backward(dy, cache.norm)
     dz = F.dropout_backward(dy, cache.dropout)
     dz, more = f_backward(dz, cache.f)
+    if norm == "first":
+        dx, grads = layer_norm.backward(dy + dz, cache.norm)
+        return dx, more, grads
     if norm == "pre":
         dz, grads = layer_norm.backward(dz, cache.norm)
     return dy + dz, more, grads

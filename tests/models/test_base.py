@@ -19,6 +19,7 @@ from minirec.models import (
     Popularity,
     Recommendations,
     Recommender,
+    SASRec,
     TransformerRecommender,
     UnknownIdError,
     base,
@@ -40,6 +41,10 @@ KINDS: dict[str, Callable[[], Recommender]] = {
     "mf per rating": lambda: MatrixFactorization(3, "squared", method="per-rating", epochs=2),
     "mf bpr": lambda: MatrixFactorization(3, "bpr", epochs=2, batch_size=16),
     "mf bce": lambda: MatrixFactorization(3, "bce", epochs=2, batch_size=16, dtype="float64"),
+    "sasrec softmax": lambda: SASRec(4, 2, 1, length=LENGTH, epochs=2, batch_size=16),
+    "sasrec bce": lambda: SASRec(
+        4, length=LENGTH, loss="bce", residual="original", epochs=1, dtype="float64"
+    ),
     "transformer history pointwise": small,
     "transformer history listwise": lambda: small(candidates="listwise", loss="bpr"),
     "transformer user pointwise": lambda: small(source="user", loss="bce"),

@@ -1,4 +1,4 @@
-"""The skip connection in both orders, around a function that shows what it was given."""
+"""The skip connection in all orders, around a function that shows what it was given."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def f_backward(dy: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, str]:
     return 3 * z**2 * dy, "more"
 
 
-@given(normal(T, D), normal(D, D), normal(D), normal(D), st.sampled_from(["pre", "post"]))
+@given(normal(T, D), normal(D, D), normal(D), normal(D), st.sampled_from(["pre", "post", "first"]))
 def test_holds_what_the_sheet_says(
     x: np.ndarray, W: np.ndarray, gamma: np.ndarray, beta: np.ndarray, norm: str
 ) -> None:
@@ -39,7 +39,7 @@ def test_dropout_acts_on_what_is_added_and_not_on_x() -> None:
     np.testing.assert_allclose(added[added != 0], whole[added != 0], **TIGHT)
 
 
-@pytest.mark.parametrize("norm", ["pre", "post"])
+@pytest.mark.parametrize("norm", ["pre", "post", "first"])
 def test_backward_hands_on_what_f_returned(norm: str) -> None:
     x = np.random.default_rng(0).standard_normal((T, D))
     layer = nn.LayerNorm(D)
@@ -53,7 +53,8 @@ def test_backward_hands_on_what_f_returned(norm: str) -> None:
 def test_an_unknown_order() -> None:
     check_norm("pre")
     check_norm("post")
-    with pytest.raises(ValueError, match='norm must be "pre" or "post", got \'both\''):
+    check_norm("first")
+    with pytest.raises(ValueError, match='norm must be "pre", "post" or "first", got \'both\''):
         check_norm("both")
     with pytest.raises(ValueError, match="norm must be"):
         nn.EncoderBlock(np.random.default_rng(0), 6, 2, 5, norm="none")

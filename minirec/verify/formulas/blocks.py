@@ -20,7 +20,13 @@ Params = Mapping[str, Any]
 def residual(
     x: Any, f: Callable[[Any], Any], p_norm: Params, norm: str, rate: float = 0.0, rng: Any = None
 ) -> Any:
-    """Pre-norm: x plus what f adds to it, f reading the normalized x. Post-norm: that sum, normalized."""
+    """Pre-norm: x plus what f adds to it, f reading the normalized x. Post-norm: that sum, normalized.
+
+    Norm first: everything reads the normalized x, the sum as well.
+    """
+    if norm == "first":
+        x = layer_norm(x, **p_norm)
+        return x + activations.dropout(f(x), rate, rng)
     if norm == "pre":
         return x + activations.dropout(f(layer_norm(x, **p_norm)), rate, rng)
     return layer_norm(x + activations.dropout(f(x), rate, rng), **p_norm)
@@ -129,6 +135,9 @@ ENCODER_PLACES: dict[str, Callable[[Rng], Built]] = {
     "post-norm, gelu, padding": lambda rng: Built(
         USUAL | {"norm": "post", "activation": "gelu"}, (normal(rng, 2, 3, 4), hidden_before(0, 1, T=3))
     ),
+    "norm first, causal mask": lambda rng: Built(
+        USUAL | {"norm": "first"}, (normal(rng, 2, 3, 4), np.tri(3, dtype=bool))
+    ),
     "one row all padding": lambda rng: Built(USUAL, (normal(rng, 2, 3, 4), hidden_before(1, 3, T=3))),
     "dropout": lambda rng: Built(
         USUAL | {"dropout": 0.3}, (normal(rng, 2, 3, 4), np.tri(3, dtype=bool)), {"rng": own_rng(rng)}
@@ -143,9 +152,12 @@ ENCODER_BLOCK = Formula(
 \text{pre: } & x' = x + \mathrm{drop}(\mathrm{MultiHead}(z, z, z)), \quad z = \mathrm{LN}_1(x), &
  y &= x' + \mathrm{drop}(\mathrm{FFN}(\mathrm{LN}_2(x'))) \\
 \text{post: } & x' = \mathrm{LN}_1(x + \mathrm{drop}(\mathrm{MultiHead}(x, x, x))), &
- y &= \mathrm{LN}_2(x' + \mathrm{drop}(\mathrm{FFN}(x')))
+ y &= \mathrm{LN}_2(x' + \mathrm{drop}(\mathrm{FFN}(x'))) \\
+\text{first: } & x' = z + \mathrm{drop}(\mathrm{MultiHead}(z, z, z)), \quad z = \mathrm{LN}_1(x), &
+ y &= z' + \mathrm{drop}(\mathrm{FFN}(z')), \quad z' = \mathrm{LN}_2(x')
 \end{aligned}""",
-    source="the document, section 3.1; Vaswani et al. 2017, section 3.1; pre-norm: Xiong et al. 2020",
+    source="the document, section 3.1; Vaswani et al. 2017, section 3.1; pre-norm: Xiong et al. 2020; "
+    "norm first: the code of Kang & McAuley 2018",
     ours="minirec.nn.EncoderBlock",
     definition=encoder_block,
     places=ENCODER_PLACES,
@@ -237,8 +249,10 @@ RESIDUAL = Formula(
     name="residual",
     meaning="A skip connection around a sub-layer, its layer norm before the sub-layer or after the sum.",
     latex=r"\text{pre: } y = x + \mathrm{drop}(f(\mathrm{LN}(x))), "
-    r"\qquad \text{post: } y = \mathrm{LN}(x + \mathrm{drop}(f(x)))",
-    source="post-norm: Vaswani et al. 2017, section 3.1; pre-norm: Xiong et al. 2020",
+    r"\qquad \text{post: } y = \mathrm{LN}(x + \mathrm{drop}(f(x))), "
+    r"\qquad \text{first: } y = z + \mathrm{drop}(f(z)), \; z = \mathrm{LN}(x)",
+    source="post-norm: Vaswani et al. 2017, section 3.1; pre-norm: Xiong et al. 2020; norm first: the code "
+    "of Kang & McAuley 2018",
     ours="minirec.nn.residual.residual_forward",
     definition=residual_of_a_product,
     places={
@@ -256,6 +270,13 @@ RESIDUAL = Formula(
             normal(rng, 5),
             normal(rng, 5),
             "post",
+        ),
+        "norm first": lambda rng: (
+            normal(rng, 2, 3, 5),
+            normal(rng, 5, 5),
+            normal(rng, 5),
+            normal(rng, 5),
+            "first",
         ),
     },
     properties=(

@@ -47,17 +47,17 @@ def decoder(
 
 
 def _last_norm(p: Params, x: Any, *, norm: str = "pre", **settings: Any) -> Any:
-    return layer_norm(x, **child(p, "norm")) if norm == "pre" else x
+    return layer_norm(x, **child(p, "norm")) if norm != "post" else x
 
 
 def parameters_of_encoder(*, layers: int, width: int, norm: str = "pre", **settings: Any) -> int:
-    """layers times that of a block, and for pre-norm 2 D more"""
-    return layers * parameters_of_encoder_block(width=width, **settings) + 2 * width * (norm == "pre")
+    """layers times that of a block, and 2 D more unless post-norm"""
+    return layers * parameters_of_encoder_block(width=width, **settings) + 2 * width * (norm != "post")
 
 
 def parameters_of_decoder(*, layers: int, width: int, norm: str = "pre", **settings: Any) -> int:
-    """layers times that of a block, and for pre-norm 2 D more"""
-    return layers * parameters_of_decoder_block(width=width, **settings) + 2 * width * (norm == "pre")
+    """layers times that of a block, and 2 D more unless post-norm"""
+    return layers * parameters_of_decoder_block(width=width, **settings) + 2 * width * (norm != "post")
 
 
 def built(rng: Rng, width: int, heads: int, *inputs: Any, **settings: Any) -> Built:

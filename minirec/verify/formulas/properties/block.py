@@ -13,7 +13,7 @@ Gap = Callable[[Place, Rng], float | None]
 
 def zero_sub_layers_make_the_identity(place: Place, rng: Rng) -> float | None:
     """Pre-norm: where the last weights of all sub-layers are 0, y is x and dx is dy, bit by bit."""
-    if setting(place, "norm", "pre") == "post":
+    if setting(place, "norm", "pre") != "pre":
         return None
     p = place.module.params()
     last = ("W_o", "b_o", "project.W", "project.b")
@@ -180,7 +180,7 @@ def over_one_place_queries_have_no_effect(place: Place, rng: Rng) -> float | Non
 
 
 def without_f_it_is_the_skip_connection(place: Place, rng: Rng) -> float:
-    """W = 0: pre-norm gives x itself, post-norm rows of mean 0 where gamma is 1 and beta 0."""
+    """W = 0: pre-norm gives x itself, the other orders rows of mean 0 where gamma is 1 and beta 0."""
     x, W, gamma, _, norm = place.args
     y = place(x, 0 * W, np.ones(gamma.shape), np.zeros(gamma.shape), norm)
     return relative_gap(y, x) if norm == "pre" else float(np.abs(y.mean(axis=-1)).max())

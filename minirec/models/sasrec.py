@@ -1,0 +1,289 @@
+"""SASRec: a causal Transformer over the items of a user, trained to name the next item at every step.
+
+    x = √D E[s] + P,    h = blocks(x),    score of item i after step t = h_t · E[i]
+
+The table E is read twice, as input and as output (tied). Source: Kang & McAuley 2018, with the losses of its
+authors ("bce", one negative per step) and of Klenitskiy & Vasilev 2023 ("softmax", over all items).
+"""
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from minirec import functional as F
+from minirec import nn, optim, training
+from minirec.data import sampling
+from minirec.data.interactions import Interactions
+from minirec.data.sequences import next_items, pad_histories, positions, trimmed
+from minirec.functional import Array
+from minirec.models.base import Recommender, keeps_the_old_model, one_of
+from minirec.nn.module import Grads, prefixed
+
+LOSSES = ("bce", "softmax")
+RESIDUALS = {"plain": "pre", "original": "first"}  # the order of norm and sum in a block
+
+
+class NetworkCache(NamedTuple):
+    visible: Array  # (B, T, 1), 1 where there is an item
+    item: Any
+    position: Any
+    dropout: Any
+    encoder: Any
+
+
+class SASRecNetwork(nn.Module):
+    """ids (B, T), 0 = padding on the left  ->  h (B, T, D), the states: each step sees none that is later."""
+
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        n_items: int,
+        embedding_dim: int,
+        num_heads: int,
+        num_layers: int,
+        hidden: int,
+        length: int,
+        residual: str,
+        dropout: float,
+    ) -> None:
+        self.item_embedding = nn.Embedding(rng, n_items + 1, embedding_dim, padding=True)
+        self.position_embedding = nn.Embedding(rng, length, embedding_dim)
+        self.encoder = nn.Encoder(
+            rng, num_layers, embedding_dim, num_heads, hidden, norm=RESIDUALS[residual], dropout=dropout
+        )
+        self.dropout = dropout
+        self.scale = math.sqrt(embedding_dim)
+
+    def forward(self, ids: Array, *, rng: np.random.Generator | None = None) -> tuple[Array, NetworkCache]:
+        e, of_item = self.item_embedding.forward(ids)  # (B, T, D)
+        p, of_position = self.position_embedding.forward(positions(ids))  # (B, T, D)
+        visible = (ids != 0)[..., None].astype(e.real.dtype)
+        x, of_dropout = F.dropout_forward((self.scale * e + p) * visible, self.dropout, rng)
+        mask = nn.causal_mask(ids.shape[1]) & nn.padding_mask(ids)  # (B, 1, T, T)
+        h, of_encoder = self.encoder.forward(x, mask, rng=rng)
+        return h, NetworkCache(visible, of_item, of_position, of_dropout, of_encoder)
+
+    def backward(self, dh: Array, cache: NetworkCache) -> tuple[None, Grads]:
+        dx, encoder = self.encoder.backward(dh, cache.encoder)
+        dx = F.dropout_backward(dx, cache.dropout) * cache.visible
+        _, item = self.item_embedding.backward(self.scale * dx, cache.item)
+        _, position = self.position_embedding.backward(dx, cache.position)
+        grads = prefixed("item_embedding", item) | prefixed("position_embedding", position)
+        return None, grads | prefixed("encoder", encoder)
+
+
+class StepLossCache(NamedTuple):
+    h: Array  # (N, D)
+    E: Array  # (I + 1, D)
+    parts: tuple[Any, ...]
+
+
+def step_softmax_forward(h: Array, E: Array, targets: Array) -> tuple[Any, StepLossCache]:
+    """L = mean −log softmax(h Eᵀ)[target], over items 1 .. I.    h (N, D), E (I + 1, D), targets (N,) ids"""
+    logits = h @ E[1:].T  # row 0 is padding, which nobody can choose
+    loss, of_loss = F.cross_entropy_forward(logits, targets - 1)
+    return loss, StepLossCache(h, E, (of_loss,))
+
+
+def step_softmax_backward(dloss: Any, cache: StepLossCache) -> tuple[Array, Array]:
+    """dh = dlogits E,  dE = dlogitsᵀ h    (row 0: 0)"""
+    h, E, (of_loss,) = cache
+    dlogits = F.cross_entropy_backward(dloss, of_loss)  # (N, I)
+    dE = np.zeros_like(E)
+    dE[1:] = dlogits.T @ h
+    return dlogits @ E[1:], dE
+
+
+def step_bce_forward(h: Array, E: Array, targets: Array, negatives: Array) -> tuple[Any, StepLossCache]:
+    """L = mean −log σ(h · E[target]) − log(1 − σ(h · E[negative])).    h (N, D), E (I + 1, D), ids (N,)"""
+    chosen, of_chosen = F.embedding_forward(E, targets)  # (N, D)
+    other, of_other = F.embedding_forward(E, negatives)  # (N, D)
+    positive, negative = (h * chosen).sum(axis=-1), (h * other).sum(axis=-1)  # (N,)
+    one, of_one = F.binary_cross_entropy_forward(positive, np.ones(positive.shape, positive.real.dtype))
+    two, of_two = F.binary_cross_entropy_forward(negative, np.zeros(negative.shape, negative.real.dtype))
+    return one + two, StepLossCache(h, E, (chosen, other, of_chosen, of_other, of_one, of_two))
+
+
+def step_bce_backward(dloss: Any, cache: StepLossCache) -> tuple[Array, Array]:
+    """dh = ds⁺ E[target] + ds⁻ E[negative],  dE = Σ ds⁺ h at the targets + Σ ds⁻ h at the negatives"""
+    h, _, (chosen, other, of_chosen, of_other, of_one, of_two) = cache
+    dpositive = F.binary_cross_entropy_backward(dloss, of_one)[:, None]  # (N, 1)
+    dnegative = F.binary_cross_entropy_backward(dloss, of_two)[:, None]
+    dh = dpositive * chosen + dnegative * other
+    dE = F.embedding_backward(dpositive * h, of_chosen) + F.embedding_backward(dnegative * h, of_other)
+    return dh, dE
+
+
+def shard_size(length: int, width: int, n_items: int, loss: str) -> int:
+    """Sequences per shard: in float32 its activations stay near 1 MB, its logits over all items near 4 MB."""
+    return max(1, 2**20 // (length * n_items) if loss == "softmax" else 2**18 // (length * width))
+
+
+class SASRec(Recommender):
+    """`SASRec(embedding_dim=64, num_layers=2, length=50)`: the next item from the last `length` ones.
+
+    loss      "bce": the item taken against one that the user has not met, at every step; "softmax": against
+              all items
+    residual  "plain": the skip connection carries x; "original": norm(x), as in the authors' code
+    hidden    width of the feed-forward layers (None: embedding_dim)
+    dropout   in training only
+    beta2     of Adam
+    """
+
+    def __init__(
+        self,
+        embedding_dim: int = 64,
+        num_heads: int = 1,
+        num_layers: int = 2,
+        *,
+        loss: str = "softmax",
+        residual: str = "plain",
+        length: int = 50,
+        hidden: int | None = None,
+        dropout: float = 0.2,
+        lr: float = 1e-3,
+        beta2: float = 0.98,
+        batch_size: int = 128,
+        epochs: int = 200,
+        patience: int = 20,
+        dtype: str = "float32",
+    ) -> None:
+        one_of("loss", loss, LOSSES)
+        one_of("residual", residual, tuple(RESIDUALS))
+        one_of("dtype", dtype, ("float32", "float64"))
+        counts = {
+            "embedding_dim": embedding_dim, "num_heads": num_heads, "num_layers": num_layers,
+            "length": length, "batch_size": batch_size, "epochs": epochs, "patience": patience,
+        }  # fmt: skip
+        for name, count in counts.items():
+            if count < 1:
+                raise ValueError(f"{name} must be at least 1, got {count}")
+        if embedding_dim % num_heads:
+            raise ValueError(f"embedding_dim {embedding_dim} is not divisible by num_heads {num_heads}")
+        if hidden is not None and hidden < 1:
+            raise ValueError(f"hidden must be at least 1, or None for embedding_dim, got {hidden}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be at least 0 and below 1, got {dropout}")
+        if not lr >= 0:
+            raise ValueError(f"lr must be at least 0, got {lr}")
+        if not 0 <= beta2 < 1:
+            raise ValueError(f"beta2 must be at least 0 and below 1, got {beta2}")
+        self._settings = {
+            **counts, "loss": loss, "residual": residual, "hidden": hidden, "dropout": dropout, "lr": lr,
+            "beta2": beta2, "dtype": dtype,
+        }  # fmt: skip
+        self.loss, self.residual, self.length, self.dropout = loss, residual, length, dropout
+        self.embedding_dim, self.num_heads, self.num_layers = embedding_dim, num_heads, num_layers
+        self.hidden = embedding_dim if hidden is None else hidden
+        self.lr, self.beta2, self.dtype = lr, beta2, dtype
+        self.batch_size, self.epochs, self.patience = batch_size, epochs, patience
+
+    network: SASRecNetwork
+    log: training.TrainingLog
+
+    def build(self, rng: np.random.Generator) -> SASRecNetwork:
+        """A network with random parameters in float64, of the size that the id maps ask for."""
+        return SASRecNetwork(
+            rng, self.n_items, self.embedding_dim, self.num_heads, self.num_layers, self.hidden, self.length,
+            self.residual, self.dropout,
+        )  # fmt: skip
+
+    @keeps_the_old_model
+    def fit(
+        self,
+        train: Interactions,
+        *,
+        valid: Interactions | None = None,
+        rng: np.random.Generator | int | None = None,
+        progress: bool = True,
+    ) -> Self:
+        self.remember(train)
+        seed = training.as_seed(rng)
+        self.network = self.build(training.stream(seed, training.INITIALIZATION)).astype(self.dtype)
+        inputs, targets = next_items(self.histories, self.length)
+        seen = train.matrix()
+        usable = targets.any(axis=1)
+        if self.loss == "bce":  # somebody who has met every item leaves no negatives
+            usable &= seen.row_counts() < self.n_items
+        users = np.flatnonzero(usable)
+
+        def draw(rows: Array, generator: np.random.Generator) -> training.Batch:
+            rows = users[rows]
+            if self.loss == "softmax":
+                return inputs[rows], targets[rows]
+            negatives = sampling.sample_negatives(generator, rows, self.length, seen) + 1
+            return inputs[rows], targets[rows], negatives
+
+        self.log = training.train(
+            self.network.params(), draw, self.loss_and_grads, len(users),
+            optim.Adam(self.lr, beta2=self.beta2),
+            seed=seed, epochs=self.epochs, batch_size=self.batch_size,
+            shard_size=shard_size(self.length, max(self.embedding_dim, self.hidden), self.n_items, self.loss),
+            weigh=lambda batch: float(np.count_nonzero(batch[1])),
+            validate=self.validation(train, valid) if valid else None,
+            patience=self.patience, progress=progress, name=type(self).__name__,
+        )  # fmt: skip
+        return self
+
+    def params(self) -> dict[str, Array]:
+        """The live arrays by name."""
+        return self.network.params()
+
+    def with_params(self, params: Mapping[str, Array]) -> Self:
+        """A copy of this model that uses the given arrays."""
+        other = copy.copy(self)
+        other.network = self.network.with_params(params)
+        return other
+
+    def loss_forward(self, batch: training.Batch, rng: np.random.Generator | None = None) -> tuple[Any, Any]:
+        """The mean loss over the steps with a target. A batch: inputs, targets and negatives, all (B, T)."""
+        inputs, *rest = (part[:, trimmed(batch[0]) :] for part in batch)
+        h, of_network = self.network.forward(inputs, rng=rng)
+        steps = rest[0] != 0  # (B, T)
+        step_loss = step_softmax_forward if self.loss == "softmax" else step_bce_forward
+        loss, of_loss = step_loss(h[steps], self.network.item_embedding.E, *(ids[steps] for ids in rest))
+        return loss, (steps, h.shape, of_network, of_loss)
+
+    def loss_and_grads(
+        self, batch: training.Batch, upstream: float, rng: np.random.Generator | None
+    ) -> tuple[Any, Grads]:
+        """The mean loss of a batch, and upstream times its gradients."""
+        loss, (steps, shape, of_network, of_loss) = self.loss_forward(batch, rng)
+        step_loss_backward = step_softmax_backward if self.loss == "softmax" else step_bce_backward
+        dsteps, dE = step_loss_backward(upstream, of_loss)
+        dh = np.zeros(shape, dtype=dsteps.dtype)
+        dh[steps] = dsteps
+        _, grads = self.network.backward(dh, of_network)
+        grads["item_embedding.E"] += dE  # tied: the table is input and output
+        return loss, grads
+
+    def score(self, users: Array, items: Array | None = None) -> Array:
+        return self.score_histories([self.histories[u] for u in self.check_users(users)], items)
+
+    def score_histories(self, histories: Sequence[Array], items: Array | None = None) -> Array:
+        ids = pad_histories(self.check_histories(histories), self.length)
+        items = None if items is None else self.check_items(items)
+        E = self.network.item_embedding.E
+        last = np.empty((len(ids), E.shape[1]), dtype=E.dtype)
+        for b in range(0, len(ids), 16):
+            last[b : b + 16] = self._last_state(ids[b : b + 16])
+        if items is None or items.ndim == 1:
+            chosen = E[1:] if items is None else E[items + 1]
+            return np.asarray(last @ chosen.T)
+        return np.einsum("bd,bcd->bc", last, E[items + 1])
+
+    def _last_state(self, ids: Array) -> Array:
+        """(B, D) the state after the newest item."""
+        return self.network.forward(ids[:, trimmed(ids) :])[0][:, -1]
+
+    def settings(self) -> dict[str, Any]:
+        return dict(self._settings)
+
+    def state(self) -> dict[str, Array]:
+        return self.network.params()
+
+    def load_state(self, state: dict[str, Array]) -> None:
+        self.network = self.build(np.random.default_rng(0)).with_params(state)

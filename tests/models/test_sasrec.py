@@ -1,0 +1,256 @@
+"""SASRec: gradients of every parameter, who sees whom, training, scores of users never seen.
+
+What must hold of its network and its losses is in the formula sheet; drawn ids are tried here as well.
+"""
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import network_table as table
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sheet import holds
+from strategies import seeds
+
+from minirec import training
+from minirec.data.interactions import Interactions
+from minirec.data.sequences import next_items, pad_histories, trimmed
+from minirec.models import Recommender, SASRec, sasrec
+from minirec.verify.formula import Built
+
+B, T, I = 3, 5, 11
+
+
+def sequences(users: int = 20, items: int = 17, length: int = 6, seed: int = 0) -> Interactions:
+    """Random sequences without repeats: nothing but memory can predict them."""
+    rng = np.random.default_rng(seed)
+    rows = [(u, int(i)) for u in range(users) for i in rng.permutation(items)[:length]]
+    return Interactions(*zip(*rows, strict=True))  # type: ignore[misc]
+
+
+def small(**options: Any) -> SASRec:
+    common = {"length": 5, "hidden": 16, "epochs": 1, "batch_size": 16, "dropout": 0.0}
+    return SASRec(8, 2, 1, **common | options)
+
+
+@pytest.mark.parametrize("row", table.SASRECS, ids=str)
+def test_the_gradient_of_every_parameter_of_the_whole_network(row: Any) -> None:
+    report = row.gradient()
+    assert report.ok, str(report)
+    assert report.error <= 1e-8
+
+
+@given(seeds, st.sampled_from(["plain", "original"]), st.tuples(*[st.integers(1, T)] * B))
+@settings(max_examples=10)
+def test_the_network_holds_what_the_sheet_says(seed: int, residual: str, lengths: tuple[int, ...]) -> None:
+    ids = np.random.default_rng(seed).integers(1, I + 1, (B, T))
+    ids = np.where(np.arange(T) >= T - np.array(lengths)[:, None], ids, 0)
+    options = {
+        "n_items": I, "embedding_dim": 4, "num_heads": 2, "num_layers": 1, "hidden": 5, "length": T,
+        "residual": residual, "dropout": 0.0,
+    }  # fmt: skip
+    holds("SASRecNetwork", Built(options, (ids,)), seed=seed)
+
+
+@given(seeds, st.integers(1, 5), st.integers(2, 7), st.integers(1, 3))
+def test_the_losses_hold_what_the_sheet_says(seed: int, n: int, items: int, width: int) -> None:
+    rng = np.random.default_rng(seed)
+    h, E = rng.standard_normal((n, width)), rng.standard_normal((items + 1, width))
+    targets, negatives = rng.integers(1, items + 1, (2, n))
+    holds("step_softmax", h, E, targets, seed=seed)
+    holds("step_bce", h, E, targets, negatives, seed=seed)
+
+
+# Data
+
+
+def test_every_item_but_the_first_is_a_target_and_stands_one_step_later() -> None:
+    inputs, targets = next_items([np.array([4, 0, 2]), np.array([1]), np.arange(7), np.array([], int)], 4)
+    assert inputs.tolist() == [[0, 0, 5, 1], [0, 0, 0, 0], [3, 4, 5, 6], [0, 0, 0, 0]]
+    assert targets.tolist() == [[0, 0, 1, 3], [0, 0, 0, 0], [4, 5, 6, 7], [0, 0, 0, 0]]
+
+
+def test_columns_of_padding_are_cut_off_and_one_is_left() -> None:
+    assert trimmed(np.array([[0, 0, 5, 1], [0, 3, 0, 2]])) == 1
+    assert trimmed(np.array([[7, 1], [0, 3]])) == 0
+    assert trimmed(np.zeros((2, 3), dtype=np.int64)) == 2
+
+
+# The losses
+
+
+@pytest.mark.parametrize("loss", sasrec.LOSSES)
+def test_the_loss_of_a_batch_is_the_mean_over_its_steps(loss: str) -> None:
+    model = table.sasrec(loss, "plain")
+    batch = table.sasrec_batch(loss)
+    inputs, targets = batch[:2]
+    h, _ = model.network.forward(inputs)
+    E = model.network.item_embedding.E
+    terms = []
+    for b, t in np.argwhere(targets):
+        s = E @ h[b, t]
+        if loss == "softmax":
+            terms.append(math.log(np.exp(s[1:]).sum()) - s[targets[b, t]])
+        else:
+            terms.append(np.log1p(np.exp(-s[targets[b, t]])) + np.log1p(np.exp(s[batch[2][b, t]])))
+    assert model.loss_forward(batch)[0] == pytest.approx(np.mean(terms), rel=1e-12)
+
+
+@pytest.mark.parametrize("loss", sasrec.LOSSES)
+@pytest.mark.parametrize("size", [1, 2])
+def test_shards_add_up_to_the_batch_though_their_steps_are_not_equally_many(loss: str, size: int) -> None:
+    model, batch = table.sasrec(loss, "original"), table.sasrec_batch(loss)
+    whole, grads = model.loss_and_grads(batch, 1.0, None)
+
+    def steps(shard: training.Batch) -> float:
+        return float(np.count_nonzero(shard[1]))
+
+    assert len({steps(tuple(part[b : b + 1] for part in batch)) for b in range(len(batch[0]))}) > 1
+    loss_sum, summed = training.batch_gradients(
+        batch, lambda shard, upstream, _: model.loss_and_grads(shard, upstream, None), size,
+        lambda s: np.random.default_rng(s), weigh=steps,
+    )  # fmt: skip
+    assert loss_sum == pytest.approx(whole, rel=1e-12)
+    for name, gradient in grads.items():
+        np.testing.assert_allclose(summed[name], gradient, rtol=0, atol=1e-14, equal_nan=False, err_msg=name)
+
+
+def test_the_loss_of_an_untrained_network_is_about_log_i() -> None:
+    model = SASRec(64, length=11)
+    model.user_ids, model.item_ids = list(range(50)), list(range(500))
+    model.network = model.build(np.random.default_rng(0))
+    ids = np.random.default_rng(1).integers(1, 501, (50, 12))
+    # States have length √D and rows of the table length 1: scores have variance 1, which costs 1/2.
+    assert abs(model.loss_forward((ids[:, :-1], ids[:, 1:]))[0] - math.log(500) - 0.5) < 0.3
+
+
+# Training
+
+
+@pytest.mark.parametrize("loss", sasrec.LOSSES)
+@pytest.mark.parametrize("residual", sasrec.RESIDUALS)
+def test_twenty_sequences_can_be_overfitted(loss: str, residual: str) -> None:
+    model = SASRec(
+        16, 2, 1, loss=loss, residual=residual, length=5, hidden=32, dropout=0.0, epochs=150, lr=1e-2
+    )
+    model.fit(sequences(), rng=0, progress=False)
+    histories = [h[:-1] for h in model.histories]
+    best = model.score_histories(histories)
+    for row, history in zip(best, histories, strict=True):
+        row[history] = -np.inf
+    assert np.mean(best.argmax(axis=1) == [h[-1] for h in model.histories]) > 0.8
+    assert model.log.losses[-1] < 0.5 * model.log.losses[0]
+
+
+def test_the_same_seed_gives_the_same_model_and_dropout_and_negatives_are_drawn_from_it() -> None:
+    states = [
+        small(loss="bce", dropout=0.3, epochs=2).fit(sequences(), rng=seed, progress=False).state()
+        for seed in (3, 3, 4)
+    ]
+    assert all(np.array_equal(states[0][name], states[1][name]) for name in states[0])
+    assert not np.array_equal(states[0]["item_embedding.E"], states[2]["item_embedding.E"])
+
+
+def test_the_padding_row_stays_zero() -> None:
+    for loss in sasrec.LOSSES:
+        model = small(loss=loss, epochs=3).fit(sequences(), rng=0, progress=False)
+        assert not model.params()["item_embedding.E"][0].any()
+
+
+def test_training_is_in_single_precision() -> None:
+    model = small().fit(sequences(), rng=0, progress=False)
+    batch = next_items(model.histories, 5)
+    loss, grads = model.loss_and_grads(batch, 1.0, None)
+    assert loss.dtype == np.float32
+    assert {g.dtype for g in grads.values()} == {np.dtype(np.float32)}
+    assert model.score(np.array([0, 1])).dtype == np.float32
+
+
+def test_who_has_met_every_item_is_left_out_of_bce_alone() -> None:
+    full = [(0, i) for i in range(4)] + [(1, 0), (1, 2)]
+    train = Interactions(*zip(*full, strict=True))  # type: ignore[misc]
+    assert small(loss="bce").fit(train, rng=0, progress=False).log.steps == 1
+    lonely = Interactions([0, 0, 1], ["a", "b", "a"])
+    with pytest.raises(ValueError, match="there is no example to train on"):
+        small(loss="bce").fit(lonely, rng=0, progress=False)
+    small().fit(lonely, rng=0, progress=False)
+
+
+# Scores
+
+
+def fitted() -> SASRec:
+    return small(epochs=3).fit(sequences(), rng=0, progress=False)
+
+
+def test_a_history_of_any_length_is_scored_by_its_last_items() -> None:
+    model, history = fitted(), np.array([3, 1, 4, 15, 9, 2, 6, 5])
+    scores = model.score_histories([history, history[-5:], history[-2:], np.array([], dtype=np.int64)])
+    assert np.array_equal(scores[0], scores[1])
+    assert not np.array_equal(scores[0], scores[2])
+    assert np.isfinite(scores[3]).all()
+
+
+def test_a_row_does_not_depend_on_the_rows_beside_it() -> None:
+    model = fitted()
+    many = [np.random.default_rng(s).permutation(17)[: s % 6 + 1] for s in range(40)]
+    together = model.score_histories(many)
+    alone = np.concatenate([model.score_histories([history]) for history in many])
+    np.testing.assert_allclose(together, alone, rtol=0, atol=1e-5, equal_nan=False)
+
+
+def test_items_asked_for_get_the_scores_that_they_have_among_all() -> None:
+    model = fitted()
+    whole = model.score(np.array([0, 3]))
+    few, own = np.array([2, 16, 5]), np.array([[1, 2], [7, 0]])
+    np.testing.assert_allclose(model.score(np.array([0, 3]), few), whole[:, few], rtol=0, atol=1e-6)
+    expected = np.take_along_axis(whole, own, axis=1)
+    np.testing.assert_allclose(model.score(np.array([0, 3]), own), expected, rtol=0, atol=1e-6)
+
+
+def test_known_users_are_scored_by_their_history() -> None:
+    model = fitted()
+    assert np.array_equal(model.score(np.array([4])), model.score_histories([model.histories[4]]))
+
+
+def test_a_saved_model_gives_the_same_bits(tmp_path: Path) -> None:
+    model = small(residual="original", loss="bce").fit(sequences(), rng=0, progress=False)
+    model.save(tmp_path / "model.npz")
+    again = Recommender.load(tmp_path / "model.npz")
+    assert isinstance(again, SASRec)
+    assert again.settings() == model.settings()
+    assert np.array_equal(again.score(np.arange(20)), model.score(np.arange(20)))
+
+
+def test_a_score_is_the_state_after_the_last_item_times_the_row_of_the_item() -> None:
+    model = fitted()
+    h, _ = model.network.forward(pad_histories([model.histories[2]], 5))
+    expected = h[0, -1] @ model.params()["item_embedding.E"][1:].T
+    np.testing.assert_allclose(model.score(np.array([2]))[0], expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"loss": "bpr"}, "loss must be one of 'bce', 'softmax', got 'bpr'"),
+        ({"residual": "post"}, "residual must be one of 'plain', 'original', got 'post'"),
+        ({"length": 0}, "length must be at least 1, got 0"),
+        ({"hidden": 0}, "hidden must be at least 1, or None for embedding_dim, got 0"),
+        ({"dropout": 1.0}, "dropout must be at least 0 and below 1, got 1.0"),
+        ({"lr": math.nan}, "lr must be at least 0, got nan"),
+        ({"beta2": 1.0}, "beta2 must be at least 0 and below 1, got 1.0"),
+        ({"dtype": "float16"}, "dtype must be one of"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(words)):
+        SASRec(8, 2, **options)
+
+
+def test_heads_must_divide_the_width() -> None:
+    with pytest.raises(ValueError, match="embedding_dim 8 is not divisible by num_heads 3"):
+        SASRec(8, 3)
