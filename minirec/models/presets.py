@@ -13,8 +13,16 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "": {"dim": 100, "loss": "squared"},
     },
     "sasrec": {
-        "": {"embedding_dim": 64, "num_layers": 2, "length": 100},
-        "shop": {"embedding_dim": 32, "num_layers": 2, "length": 20, "batch_size": 64, "epochs": 60},
+        "": {"length": 200, "residual": "original", "dropout": 0.3, "epochs": 200, "patience": 25},
+        "shop": {
+            "embedding_dim": 32,
+            "length": 33,
+            "residual": "original",
+            "lr": 3e-3,
+            "batch_size": 64,
+            "epochs": 250,
+            "patience": 25,
+        },
     },
     "transformer": {
         "": {

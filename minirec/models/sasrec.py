@@ -181,6 +181,7 @@ class SASRec(Recommender):
         self.lr, self.beta2, self.dtype = lr, beta2, dtype
         self.batch_size, self.epochs, self.patience = batch_size, epochs, patience
 
+    uses_histories = True
     network: SASRecNetwork
     log: training.TrainingLog
 

@@ -17,8 +17,11 @@ from sheet import holds
 from strategies import seeds
 
 from minirec import training
+from minirec.data import leave_one_out, synthetic
 from minirec.data.interactions import Interactions
 from minirec.data.sequences import next_items, pad_histories, trimmed
+from minirec.evaluation import evaluate
+from minirec.metrics import ndcg
 from minirec.models import Recommender, SASRec, sasrec
 from minirec.verify.formula import Built
 
@@ -215,6 +218,19 @@ def test_items_asked_for_get_the_scores_that_they_have_among_all() -> None:
 def test_known_users_are_scored_by_their_history() -> None:
     model = fitted()
     assert np.array_equal(model.score(np.array([4])), model.score_histories([model.histories[4]]))
+
+
+def test_at_the_test_item_the_validation_item_is_part_of_the_history() -> None:
+    train, valid, test = leave_one_out(synthetic(seed=0).interactions)
+    model = SASRec(8, num_layers=1, length=9, epochs=1, batch_size=64).fit(train, rng=0, progress=False)
+    found = evaluate(model, train, test, also_seen=valid, metrics=("ndcg",)).mean("ndcg")
+    values = []
+    for user, item in zip(test.users, test.items, strict=True):
+        seen = np.append(model.histories[user], valid.items[valid.users == user])
+        scores = model.score_histories([seen])[0].astype(np.float64)
+        scores[seen] = -np.inf
+        values.append(ndcg(scores, [item], 10))
+    assert found == pytest.approx(np.mean(values), abs=1e-6)
 
 
 def test_a_saved_model_gives_the_same_bits(tmp_path: Path) -> None:
