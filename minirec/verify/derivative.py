@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from minirec.verify import differences
 from minirec.verify.kinks import judge
 from minirec.verify.pair import Pair
-from minirec.verify.reference import EXACT, ULPS_OF_Y, Reference
+from minirec.verify.reference import EXACT, KNOWN, ULPS_OF_Y, Reference
 from minirec.verify.report import Check, Worst
 from minirec.verify.slopes import noise, slope
 
@@ -154,8 +154,10 @@ def adjoint(
                     contradicted = True
                     push, doubt = _push(pair, pair.x, v, start, limits, "contradicted")
                     forward, unsure = float(push @ g), float(doubt @ np.abs(g))
-                    gap = _relative(abs(forward - backward), max(own, unsure / limits.tolerance))
-                    gap = min(gap, limit) if gap <= limits.tolerance else gap
+                    apart = _relative(abs(forward - backward), max(own, unsure / limits.tolerance))
+                    # Differences speak only where they know this argument by its own weight.
+                    if apart <= limits.tolerance and unsure <= KNOWN * own:
+                        gap = min(apart, limit)
             if p < 0 and fault and own > 0:
                 vague = max(vague, _relative(unsure, own))
             if p >= 0:
