@@ -1,6 +1,9 @@
 """Optimizers: they turn gradients into steps, and are the only code that changes parameters.
 
 Each rule is a function on arrays (`sgd_step`, `adam_step`); the classes keep its state by parameter name.
+A gradient is an array or a `RowGradient`. With `lazy=True` a row that a RowGradient does not name is left
+alone: neither it nor its state moves. Without, it moves like all others, by what the state remembers, and the
+step costs as much as the table is long.
 The schedules give a learning rate for a step number, starting at 1.
 """
 
@@ -10,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from minirec.functional import Array
+from minirec.functional import Array, RowGradient
 
 Params = Mapping[str, Array]
-Grads = Mapping[str, Array]
+Gradient = Array | RowGradient
+Grads = Mapping[str, Gradient]
 State = dict[str, Any]
 
 
@@ -47,12 +51,12 @@ def adam_step(
 
 
 class SGD:
-    """Stochastic gradient descent with momentum (0 switches it off)."""
+    """Stochastic gradient descent with momentum (0 switches it off; then lazy or not is the same)."""
 
-    def __init__(self, lr: float, momentum: float = 0.0) -> None:
+    def __init__(self, lr: float, momentum: float = 0.0, *, lazy: bool = False) -> None:
         _require(lr >= 0, f"lr must not be negative, got {lr}")
         _require(0 <= momentum < 1, f"momentum must be in [0, 1), got {momentum}")
-        self.lr, self.momentum = lr, momentum
+        self.lr, self.momentum, self.lazy = lr, momentum, lazy
         self._velocity: dict[str, Array] = {}
 
     def step(self, params: Params, grads: Grads, lr: float | None = None) -> None:
@@ -60,9 +64,10 @@ class SGD:
         lr = self.lr if lr is None else lr
         _check_names(params, grads)
         for name, param in params.items():
-            velocity = self._velocity.get(name)
-            velocity = np.zeros_like(param) if velocity is None else velocity
-            param[...], self._velocity[name] = sgd_step(param, grads[name], velocity, lr, self.momentum)
+            if name not in self._velocity:
+                self._velocity[name] = np.zeros(param.shape, param.dtype)
+            velocity, (at, grad) = self._velocity[name], _rows(grads[name], self.lazy)
+            param[at], velocity[at] = sgd_step(param[at], grad, velocity[at], lr, self.momentum)
 
     def state(self) -> State:
         """A copy of everything that the next step depends on."""
@@ -74,13 +79,25 @@ class SGD:
 
 
 class Adam:
-    """Adam (Kingma & Ba 2015): each parameter's step is scaled by the recent size of its own gradient."""
+    """Adam (Kingma & Ba 2015): each parameter's step is scaled by the recent size of its own gradient.
 
-    def __init__(self, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> None:
+    With `lazy=True` m, v and θ of a row stand still while no batch reads it; m̂ and v̂ still count all steps.
+    Dense Adam goes on moving such a row by its fading m. The two agree where every row is read at each step.
+    """
+
+    def __init__(
+        self,
+        lr: float = 1e-3,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        *,
+        lazy: bool = False,
+    ) -> None:
         _require(lr >= 0, f"lr must not be negative, got {lr}")
         for name, beta in (("beta1", beta1), ("beta2", beta2)):
             _require(0 <= beta < 1, f"{name} must be in [0, 1), got {beta}")
-        self.lr, self.beta1, self.beta2, self.eps = lr, beta1, beta2, eps
+        self.lr, self.beta1, self.beta2, self.eps, self.lazy = lr, beta1, beta2, eps, lazy
         self._t = 0
         self._m: dict[str, Array] = {}
         self._v: dict[str, Array] = {}
@@ -92,17 +109,10 @@ class Adam:
         self._t += 1
         for name, param in params.items():
             if name not in self._m:
-                self._m[name], self._v[name] = np.zeros_like(param), np.zeros_like(param)
-            param[...], self._m[name], self._v[name] = adam_step(
-                param,
-                grads[name],
-                self._m[name],
-                self._v[name],
-                self._t,
-                lr,
-                self.beta1,
-                self.beta2,
-                self.eps,
+                self._m[name], self._v[name] = (np.zeros(param.shape, param.dtype) for _ in range(2))
+            m, v, (at, grad) = self._m[name], self._v[name], _rows(grads[name], self.lazy)
+            param[at], m[at], v[at] = adam_step(
+                param[at], grad, m[at], v[at], self._t, lr, self.beta1, self.beta2, self.eps
             )
 
     def state(self) -> State:
@@ -121,7 +131,8 @@ class Adam:
 class AdamW:
     """Adam, with θ ← (1 − lr · weight_decay) θ before each step (Loshchilov & Hutter 2019).
 
-    The decay is decoupled: it acts on θ itself and never enters the moments.
+    The decay is decoupled: it acts on θ itself and never enters the moments. With `lazy=True` it acts on the
+    rows that move.
     """
 
     def __init__(
@@ -131,17 +142,20 @@ class AdamW:
         beta2: float = 0.999,
         eps: float = 1e-8,
         weight_decay: float = 0.01,
+        *,
+        lazy: bool = False,
     ) -> None:
         _require(weight_decay >= 0, f"weight_decay must not be negative, got {weight_decay}")
         self.lr, self.weight_decay = lr, weight_decay
-        self.adam = Adam(lr, beta1, beta2, eps)
+        self.adam = Adam(lr, beta1, beta2, eps, lazy=lazy)
 
     def step(self, params: Params, grads: Grads, lr: float | None = None) -> None:
         """Change every array of `params` in place; lr, if given, stands in for the optimizer's own."""
         lr = self.lr if lr is None else lr
         _check_names(params, grads)
-        for param in params.values():
-            param *= 1.0 - lr * self.weight_decay
+        for name, param in params.items():
+            at, _ = _rows(grads[name], self.adam.lazy)
+            param[at] *= 1.0 - lr * self.weight_decay
         self.adam.step(params, grads, lr)
 
     def state(self) -> State:
@@ -153,21 +167,24 @@ class AdamW:
         self.adam.load_state(state)
 
 
-def clip_by_global_norm(grads: Grads, limit: float) -> tuple[dict[str, Array], float]:
+def clip_by_global_norm(grads: Grads, limit: float) -> tuple[dict[str, Gradient], float]:
     """g ← g · min(1, limit / ‖g‖), ‖g‖ over all gradients (Pascanu et al. 2013). Returns (grads, ‖g‖).
 
     The direction is kept. Below the limit the very same arrays come back. Raises FloatingPointError that
     names the first parameter whose gradient is not finite.
     """
     _require(limit > 0, f"limit must be positive, got {limit}")
-    norm = math.sqrt(sum(float(np.vdot(g, g)) for g in grads.values()))
+    numbers = {name: g.values if isinstance(g, RowGradient) else g for name, g in grads.items()}
+    norm = math.sqrt(sum(float(np.vdot(g, g)) for g in numbers.values()))
     if not math.isfinite(norm):
-        for name, g in grads.items():
+        for name, g in numbers.items():
             if not np.isfinite(g).all():
                 raise FloatingPointError(f"the gradient of {name} is not finite: cannot clip it")
         # Every entry is finite but the squares overflow: measure in units of the largest entry.
-        top = max(float(np.max(np.abs(g))) for g in grads.values() if g.size)
-        norm = top * math.sqrt(sum(float(np.sum((g / top).astype(np.float64) ** 2)) for g in grads.values()))
+        top = max(float(np.max(np.abs(g))) for g in numbers.values() if g.size)
+        norm = top * math.sqrt(
+            sum(float(np.sum((g / top).astype(np.float64) ** 2)) for g in numbers.values())
+        )
     if norm <= limit:
         return dict(grads), norm
     return {name: g * (limit / norm) for name, g in grads.items()}, norm
@@ -188,6 +205,13 @@ def cosine(step: int, total: int, peak: float) -> float:
     _require(step >= 1, f"step counts from 1, got {step}")
     _require(total >= 1, f"total must be at least 1, got {total}")
     return 0.5 * peak * (1.0 + math.cos(math.pi * min(step - 1, total) / total))
+
+
+def _rows(grad: Gradient, lazy: bool) -> tuple[Any, Array]:
+    """Which rows of a table move, and their gradient: all, or for a lazy optimizer those that it names."""
+    if isinstance(grad, RowGradient):
+        return (grad.rows, grad.values) if lazy else (..., grad.dense())
+    return ..., grad
 
 
 def _check_names(params: Params, grads: Grads) -> None:

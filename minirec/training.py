@@ -21,10 +21,10 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from minirec import optim
-from minirec.functional import Array
+from minirec.functional import Array, RowGradient, add_row_gradients
 
 Batch = tuple[Array, ...]  # arrays that share their first axis, one entry per example
-Grads = dict[str, Array]
+Grads = dict[str, Any]  # {name: array or RowGradient}
 
 # The streams of one seed.
 INITIALIZATION, ORDER, NEGATIVES, DROPOUT = range(4)
@@ -82,11 +82,17 @@ def batch_gradients(
     def gradients(s: int) -> tuple[Any, Grads]:
         return loss_and_grads(shards[s], share[s], generator(s))
 
-    loss, total = 0.0, Grads()
+    loss, total, rows = 0.0, Grads(), dict[str, list[RowGradient]]()
     for s, (shard_loss, grads) in enumerate(each(gradients, range(len(shards)))):
         loss += share[s] * float(shard_loss)
-        total = {name: total[name] + g for name, g in grads.items()} if total else grads
-    return loss, total
+        for name, g in grads.items():
+            if isinstance(g, RowGradient):
+                rows.setdefault(name, []).append(g)
+            elif name in total:
+                total[name] += g
+            else:
+                total[name] = g.copy()
+    return loss, total | {name: add_row_gradients(parts) for name, parts in rows.items()}
 
 
 def train(
@@ -251,6 +257,9 @@ def shard_threads(threads: int | None = None) -> Iterator[Callable[..., Iterator
     and BLAS threads of their own would only get in the way of small products.
     """
     threads = threads or os.cpu_count() or 1
+    # The C library of Linux gives freed memory back to the system, and asks for it anew, above a threshold
+    # that follows the largest block ever freed. Without this line a third of a step went into that.
+    np.empty(2**25 - 2**14, dtype=np.uint8)
     with _one_blas_thread():
         if threads == 1:
             yield map

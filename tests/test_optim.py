@@ -12,6 +12,7 @@ from sheet import holds
 from strategies import frozen, rows, scales
 
 from minirec import optim
+from minirec.functional import RowGradient
 
 rates = st.sampled_from([0.0, 1e-3, 0.1, 0.3])
 betas = st.tuples(st.just(0.0) | st.floats(0.01, 0.99), st.just(0.0) | st.floats(0.01, 0.9999))
@@ -336,3 +337,89 @@ def test_the_norm_of_huge_float32_gradients_is_summed_in_float64() -> None:
     grads = {"W": (2.0**100 * np.array([1.0] + [small] * 7)).astype(np.float32)}
     _, norm = optim.clip_by_global_norm(grads, 1.0)
     assert norm == pytest.approx(2.0**100 * np.sqrt(1 + 7 * small**2), rel=1e-12, abs=0)
+
+
+# Gradients by rows
+
+LAZY: list[Callable[[bool], Any]] = [
+    lambda lazy: optim.SGD(0.1, lazy=lazy),
+    lambda lazy: optim.SGD(0.1, momentum=0.9, lazy=lazy),
+    lambda lazy: optim.Adam(0.1, lazy=lazy),
+    lambda lazy: optim.AdamW(0.1, weight_decay=0.2, lazy=lazy),
+]
+
+
+def by_rows(seed: int, rows: list[int]) -> RowGradient:
+    values = np.random.default_rng(seed).standard_normal((len(rows), 2))
+    return RowGradient(np.array(rows, dtype=np.int64), values, (5, 2))
+
+
+@pytest.mark.parametrize("make", LAZY)
+def test_without_lazy_a_gradient_by_rows_is_the_same_as_an_array(make: Callable[[bool], Any]) -> None:
+    theta = np.random.default_rng(0).standard_normal((5, 2))
+    one, two = {"E": theta.copy()}, {"E": theta.copy()}
+    by_row, by_array = make(False), make(False)
+    for step, rows_read in enumerate(([0, 3], [1], [], [0, 1, 2, 3, 4])):
+        gradient = by_rows(step, rows_read)
+        by_row.step(one, {"E": gradient})
+        by_array.step(two, {"E": gradient.dense()})
+        assert np.array_equal(one["E"], two["E"])
+
+
+@pytest.mark.parametrize("make", LAZY)
+def test_lazy_agrees_with_dense_where_every_row_is_read(make: Callable[[bool], Any]) -> None:
+    theta = np.random.default_rng(0).standard_normal((5, 2))
+    one, two = {"E": theta.copy()}, {"E": theta.copy()}
+    lazy, dense = make(True), make(False)
+    for step in range(4):
+        gradient = by_rows(step, [0, 1, 2, 3, 4])
+        lazy.step(one, {"E": gradient})
+        dense.step(two, {"E": gradient.dense()})
+        assert np.array_equal(one["E"], two["E"])
+
+
+@pytest.mark.parametrize("make", LAZY)
+def test_a_row_that_is_not_read_stands_still_with_its_state_in_a_lazy_step(
+    make: Callable[[bool], Any],
+) -> None:
+    params = {"E": np.random.default_rng(0).standard_normal((5, 2))}
+    optimizer = make(True)
+    optimizer.step(params, {"E": by_rows(0, [0, 1, 2, 3, 4])})
+    before, state = params["E"].copy(), optimizer.state()
+    optimizer.step(params, {"E": by_rows(1, [1, 3])})
+    assert np.array_equal(params["E"][[0, 2, 4]], before[[0, 2, 4]])
+    assert (params["E"][[1, 3]] != before[[1, 3]]).all()
+    for part in ("velocity", "m", "v"):
+        if part in state:
+            now = optimizer.state()[part]["E"]
+            assert np.array_equal(now[[0, 2, 4]], state[part]["E"][[0, 2, 4]])
+
+
+def test_dense_adam_moves_a_row_that_is_not_read_and_lazy_adam_does_not() -> None:
+    """The difference by hand: g = 1 at the first step, no row at the second."""
+    lazy, dense = {"E": np.zeros((5, 2))}, {"E": np.zeros((5, 2))}
+    once = RowGradient(np.array([3]), np.ones((1, 2)), (5, 2))
+    never = RowGradient(np.array([], dtype=np.int64), np.ones((0, 2)), (5, 2))
+    for params, optimizer in ((lazy, optim.Adam(0.1, lazy=True)), (dense, optim.Adam(0.1))):
+        optimizer.step(params, {"E": once})
+        optimizer.step(params, {"E": never})
+    # The second step of dense Adam: m = .09, v = .999 · .001, so m̂ / √v̂ = (.09 / .19) / √(.000999 / .001999).
+    np.testing.assert_allclose(lazy["E"][3], -0.1, rtol=1e-6, equal_nan=False)
+    second = 0.1 * (0.09 / 0.19) / math.sqrt(0.000999 / 0.001999)
+    np.testing.assert_allclose(dense["E"][3], -0.1 - second, rtol=1e-6, equal_nan=False)
+
+
+def test_gradients_by_rows_are_clipped_with_the_others() -> None:
+    grads = {"E": RowGradient(np.array([1, 4]), np.full((2, 2), 2.0), (5, 2)), "b": np.full(9, 1.0)}
+    clipped, norm = optim.clip_by_global_norm(grads, 0.5)
+    assert norm == 5.0
+    assert clipped["E"].dense()[[1, 4]].tolist() == [[0.2, 0.2], [0.2, 0.2]]
+    assert clipped["E"].rows.tolist() == [1, 4]
+    grads["E"] = RowGradient(np.array([1]), np.array([[1.0, math.nan]]), (5, 2))
+    with pytest.raises(FloatingPointError, match="gradient of E is not finite"):
+        optim.clip_by_global_norm(grads, 0.5)
+
+
+def test_a_gradient_by_rows_of_another_table_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"the gradient of E has shape \(5, 2\), the parameter \(4, 2\)"):
+        optim.Adam(0.1, lazy=True).step({"E": np.zeros((4, 2))}, {"E": by_rows(0, [1])})

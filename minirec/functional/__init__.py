@@ -14,13 +14,19 @@ from minirec.functional.binary_cross_entropy import (
 from minirec.functional.bpr import BprCache, bpr_backward, bpr_forward
 from minirec.functional.cross_entropy import CrossEntropyCache, cross_entropy_backward, cross_entropy_forward
 from minirec.functional.dropout import DropoutCache, dropout_backward, dropout_forward
-from minirec.functional.embedding import EmbeddingCache, embedding_backward, embedding_forward
+from minirec.functional.embedding import (
+    EmbeddingCache,
+    embedding_backward,
+    embedding_forward,
+    embedding_row_gradient,
+)
 from minirec.functional.factorization import FactorizationCache, factorization_backward, factorization_forward
 from minirec.functional.gelu import GeluCache, gelu_backward, gelu_forward
 from minirec.functional.layer_norm import LayerNormCache, layer_norm_backward, layer_norm_forward
 from minirec.functional.linear import LinearCache, linear_backward, linear_forward
 from minirec.functional.log_softmax import LogSoftmaxCache, log_softmax_backward, log_softmax_forward
 from minirec.functional.relu import ReluCache, relu_backward, relu_forward
+from minirec.functional.row_gradient import RowGradient, add_row_gradients, sum_by_row
 from minirec.functional.sigmoid import SigmoidCache, sigmoid_backward, sigmoid_forward
 from minirec.functional.sinusoidal_positions import sinusoidal_positions
 from minirec.functional.softmax import SoftmaxCache, softmax_backward, softmax_forward
@@ -40,9 +46,11 @@ __all__ = [
     "LinearCache",
     "LogSoftmaxCache",
     "ReluCache",
+    "RowGradient",
     "SigmoidCache",
     "SoftmaxCache",
     "SquaredErrorCache",
+    "add_row_gradients",
     "attention_backward",
     "attention_forward",
     "binary_cross_entropy_backward",
@@ -55,6 +63,7 @@ __all__ = [
     "dropout_forward",
     "embedding_backward",
     "embedding_forward",
+    "embedding_row_gradient",
     "factorization_backward",
     "factorization_forward",
     "gelu_backward",
@@ -74,4 +83,5 @@ __all__ = [
     "softmax_forward",
     "squared_error_backward",
     "squared_error_forward",
+    "sum_by_row",
 ]

@@ -5,9 +5,9 @@ y = E[ids],   the same as onehot(ids) E
 
 from typing import NamedTuple
 
-import numpy as np
-
+from minirec.functional import row_gradient
 from minirec.functional.arguments import Array, check_ids
+from minirec.functional.row_gradient import RowGradient
 
 
 class EmbeddingCache(NamedTuple):
@@ -18,14 +18,15 @@ class EmbeddingCache(NamedTuple):
 def embedding_forward(E: Array, ids: Array) -> tuple[Array, EmbeddingCache]:
     """y = E[ids].    E (rows, D), ids (...) in 0 .. rows − 1  ->  y (..., D)"""
     check_ids("ids", ids, E.shape[0])
-    return E[ids], EmbeddingCache(ids, E.shape)
+    return E.take(ids, axis=0), EmbeddingCache(ids, E.shape)
 
 
 def embedding_backward(dy: Array, cache: EmbeddingCache) -> Array:
     """dE[r] = Σ over the places that read row r of dy,   the same as onehot(ids)ᵀ dy"""
-    ids, (rows, D) = cache
-    # Scatter-add, as a histogram of the table's cells weighted by dy: `dE[ids] += dy` would keep only the
-    # last of several places with one id, and np.add.at is slower.
-    cells = ids.reshape(-1, 1).astype(np.int64) * D + np.arange(D)  # (N, D)
-    dE = np.bincount(cells.ravel(), dy.ravel(), minlength=rows * D)
-    return dE.reshape(rows, D).astype(dy.dtype, copy=False)
+    return embedding_row_gradient(dy, cache).dense()
+
+
+def embedding_row_gradient(dy: Array, cache: EmbeddingCache) -> RowGradient:
+    """The rows of dE that were read; no other row has a gradient."""
+    # A sum by id: `dE[ids] += dy` would keep only the last of several places with one id.
+    return row_gradient.sum_by_row(cache.ids.ravel(), dy.reshape(-1, cache.shape[1]), cache.shape)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minirec.functional import reductions
 from minirec.functional.arguments import Array
 
 
@@ -22,8 +23,9 @@ def layer_norm_forward(
     """y = γ ⊙ (x − mean) / √(var + ε) + β.    x (..., D), gamma (D,), beta (D,)  ->  y (..., D)"""
     # The variance is the mean of the squared differences (two passes); E[x²] − E[x]² would lose all its
     # digits where the mean is large.
-    centered = x - x.mean(axis=-1, keepdims=True)
-    var = (centered * centered).mean(axis=-1, keepdims=True)
+    width = x.shape[-1]
+    centered = x - reductions.row_sums(x) / width
+    var = reductions.row_sums(centered * centered) / width
     inv_std = 1.0 / np.sqrt(var + eps)
     x_hat = centered * inv_std
     return gamma * x_hat + beta, LayerNormCache(x_hat, inv_std, gamma)
@@ -33,10 +35,11 @@ def layer_norm_backward(dy: Array, cache: LayerNormCache) -> tuple[Array, Array,
     """dx = (dx̂ − mean dx̂ − x̂ ⊙ mean(dx̂ ⊙ x̂)) / √(var + ε) with dx̂ = γ ⊙ dy;  dγ = Σ dy ⊙ x̂;  dβ = Σ dy"""
     x_hat, inv_std, gamma = cache
     width = gamma.shape[0]
-    dgamma = (dy * x_hat).reshape(-1, width).sum(axis=0)
-    dbeta = dy.reshape(-1, width).sum(axis=0)
-    dx_hat = gamma * dy
-    # Second term: x enters through the mean. Third term: x enters through the variance.
-    along = (dx_hat * x_hat).mean(axis=-1, keepdims=True)
-    dx = (dx_hat - dx_hat.mean(axis=-1, keepdims=True) - x_hat * along) * inv_std
+    dy_x_hat = dy * x_hat
+    dgamma, dbeta = reductions.column_sums(dy_x_hat), reductions.column_sums(dy)
+    # x enters through itself, through the mean, and through the variance. The means of dx̂ = γ ⊙ dy and of
+    # dx̂ ⊙ x̂ over a row are products with γ.
+    mean = (dy @ gamma)[..., None] / width
+    along = (dy_x_hat @ gamma)[..., None] / width
+    dx = (gamma * dy - mean - x_hat * along) * inv_std
     return dx, dgamma, dbeta

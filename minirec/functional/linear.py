@@ -5,6 +5,7 @@ y = x W + b
 
 from typing import NamedTuple
 
+from minirec.functional import reductions
 from minirec.functional.arguments import Array
 
 
@@ -16,7 +17,8 @@ class LinearCache(NamedTuple):
 def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
     """y = x W + b.    x (..., I), W (I, O), b (O,)  ->  y (..., O)"""
     # Two axes: one large matrix product instead of one small product per leading index.
-    y = x.reshape(-1, x.shape[-1]) @ W + b
+    y = x.reshape(-1, x.shape[-1]) @ W
+    y = y + b
     return y.reshape(*x.shape[:-1], W.shape[1]), LinearCache(x, W)
 
 
@@ -27,5 +29,5 @@ def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array]
     dy2 = dy.reshape(-1, W.shape[1])  # (N, O)
     dx = (dy2 @ W.T).reshape(x.shape)
     dW = x2.T @ dy2
-    db = dy2.sum(axis=0)
+    db = reductions.column_sums(dy2)
     return dx, dW, db

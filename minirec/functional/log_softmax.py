@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minirec.functional import reductions
 from minirec.functional.arguments import Array, check_mask
 
 
@@ -25,10 +26,11 @@ def log_softmax_forward(x: Array, mask: Array | None = None) -> tuple[Array, Log
         raise ValueError(f"log_softmax over an empty axis: the last axis of shape {x.shape} has no entries")
     if mask is not None:
         check_mask(mask, x.shape)
-        x = np.where(mask, x, -math.inf)
-    peak = x.real.max(axis=-1, keepdims=True)
+        x = x.astype(np.result_type(x, 1.0))  # a copy
+        np.copyto(x, -math.inf, where=~mask)
+    peak = reductions.row_maxima(x.real)
     shifted = x - np.where(peak == -math.inf, 0, peak)
-    total = np.exp(shifted).sum(axis=-1, keepdims=True)
+    total = reductions.row_sums(np.exp(shifted))
     y = shifted - np.log(np.where(total == 0, 1, total))
     return y, LogSoftmaxCache(y)
 
@@ -37,4 +39,4 @@ def log_softmax_backward(dy: Array, cache: LogSoftmaxCache) -> Array:
     """dx = dy − p Σ dy,  p = e^y;  exactly 0 where y is the constant −∞"""
     y = cache.y
     dy = np.where(y == -math.inf, 0, dy)
-    return dy - np.exp(y) * dy.sum(axis=-1, keepdims=True)
+    return dy - np.exp(y) * reductions.row_sums(dy)

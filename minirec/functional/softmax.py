@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minirec.functional import reductions
 from minirec.functional.arguments import Array, check_mask
 
 
@@ -27,11 +28,12 @@ def softmax_forward(x: Array, mask: Array | None = None) -> tuple[Array, Softmax
         raise ValueError(f"softmax over an empty axis: the last axis of shape {x.shape} has no entries")
     if mask is not None:
         check_mask(mask, x.shape)
-        x = np.where(mask, x, -math.inf)
+        x = x.astype(np.result_type(x, 1.0))  # a copy
+        np.copyto(x, -math.inf, where=~mask)
     # e^x overflows from 710 on; a shift changes nothing, so the largest entry of each row is moved to 0.
-    peak = x.real.max(axis=-1, keepdims=True)
+    peak = reductions.row_maxima(x.real)
     e = np.exp(x - np.where(peak == -math.inf, 0, peak))
-    total = e.sum(axis=-1, keepdims=True)
+    total = reductions.row_sums(e)
     p = e / np.where(total == 0, 1, total)
     return p, SoftmaxCache(p)
 
@@ -39,4 +41,4 @@ def softmax_forward(x: Array, mask: Array | None = None) -> tuple[Array, Softmax
 def softmax_backward(dp: Array, cache: SoftmaxCache) -> Array:
     """dx = p ⊙ (dp − Σ p ⊙ dp), which is dp (diag p − p pᵀ) without building the matrix"""
     p = cache.p
-    return p * (dp - (p * dp).sum(axis=-1, keepdims=True))
+    return p * (dp - reductions.row_sums(p * dp))

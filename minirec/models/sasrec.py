@@ -18,7 +18,7 @@ from minirec import nn, optim, training
 from minirec.data import sampling
 from minirec.data.interactions import Interactions
 from minirec.data.sequences import next_items, pad_histories, positions, trimmed
-from minirec.functional import Array
+from minirec.functional import Array, RowGradient
 from minirec.models.base import Recommender, keeps_the_old_model, one_of
 from minirec.nn.module import Grads, prefixed
 
@@ -49,7 +49,7 @@ class SASRecNetwork(nn.Module):
         residual: str,
         dropout: float,
     ) -> None:
-        self.item_embedding = nn.Embedding(rng, n_items + 1, embedding_dim, padding=True)
+        self.item_embedding = nn.Embedding(rng, n_items + 1, embedding_dim, padding=True, sparse=True)
         self.position_embedding = nn.Embedding(rng, length, embedding_dim)
         self.encoder = nn.Encoder(
             rng, num_layers, embedding_dim, num_heads, hidden, norm=RESIDUALS[residual], dropout=dropout
@@ -107,19 +107,27 @@ def step_bce_forward(h: Array, E: Array, targets: Array, negatives: Array) -> tu
     return one + two, StepLossCache(h, E, (chosen, other, of_chosen, of_other, of_one, of_two))
 
 
-def step_bce_backward(dloss: Any, cache: StepLossCache) -> tuple[Array, Array]:
+def step_bce_backward(dloss: Any, cache: StepLossCache) -> tuple[Array, RowGradient]:
     """dh = ds⁺ E[target] + ds⁻ E[negative],  dE = Σ ds⁺ h at the targets + Σ ds⁻ h at the negatives"""
     h, _, (chosen, other, of_chosen, of_other, of_one, of_two) = cache
     dpositive = F.binary_cross_entropy_backward(dloss, of_one)[:, None]  # (N, 1)
     dnegative = F.binary_cross_entropy_backward(dloss, of_two)[:, None]
     dh = dpositive * chosen + dnegative * other
-    dE = F.embedding_backward(dpositive * h, of_chosen) + F.embedding_backward(dnegative * h, of_other)
-    return dh, dE
+    dchosen = F.embedding_row_gradient(dpositive * h, of_chosen)
+    dother = F.embedding_row_gradient(dnegative * h, of_other)
+    return dh, F.add_row_gradients([dchosen, dother])
 
 
-def shard_size(length: int, width: int, n_items: int, loss: str) -> int:
-    """Sequences per shard: in float32 its activations stay near 1 MB, its logits over all items near 4 MB."""
-    return max(1, 2**20 // (length * n_items) if loss == "softmax" else 2**18 // (length * width))
+def shard_size(batch: int, length: int, width: int, n_logits: int = 1) -> int:
+    """Sequences per shard: equal parts of a batch, an even number of them unless it is too small to share.
+
+    An array (T, width) of a whole shard has at most 2¹⁸ numbers (1 MB in float32, near what a core's cache
+    holds), its logits (T, n_logits) at most 2²³. Below 2¹⁶ numbers two threads wait for each other longer
+    than they compute.
+    """
+    numbers = batch * length * width
+    parts = 2 * max(math.ceil(numbers / 2**19), math.ceil(batch * length * n_logits / 2**24))
+    return math.ceil(batch / parts) if numbers >= 2**16 else batch
 
 
 class SASRec(Recommender):
@@ -222,12 +230,17 @@ class SASRec(Recommender):
             self.network.params(), draw, self.loss_and_grads, len(users),
             optim.Adam(self.lr, beta2=self.beta2),
             seed=seed, epochs=self.epochs, batch_size=self.batch_size,
-            shard_size=shard_size(self.length, max(self.embedding_dim, self.hidden), self.n_items, self.loss),
+            shard_size=self.shard_size(),
             weigh=lambda batch: float(np.count_nonzero(batch[1])),
             validate=self.validation(train, valid) if valid else None,
             patience=self.patience, progress=progress, name=type(self).__name__,
         )  # fmt: skip
         return self
+
+    def shard_size(self) -> int:
+        """Sequences per shard of a batch."""
+        n_logits = self.n_items if self.loss == "softmax" else 1
+        return shard_size(self.batch_size, self.length, self.embedding_dim, n_logits)
 
     def params(self) -> dict[str, Array]:
         """The live arrays by name."""
@@ -258,7 +271,7 @@ class SASRec(Recommender):
         dh = np.zeros(shape, dtype=dsteps.dtype)
         dh[steps] = dsteps
         _, grads = self.network.backward(dh, of_network)
-        grads["item_embedding.E"] += dE  # tied: the table is input and output
+        grads["item_embedding.E"] = grads["item_embedding.E"] + dE  # tied: the table is input and output
         return loss, grads
 
     def score(self, users: Array, items: Array | None = None) -> Array:

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from minirec.functional import Array
+from minirec.functional import Array, RowGradient
 
-Grads = dict[str, Array]  # {dotted name: gradient}, the keys of params()
+Gradient = Array | RowGradient
+Grads = dict[str, Any]  # {dotted name: Gradient}, the keys of params()
 
 
 class Module(ABC):

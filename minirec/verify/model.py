@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from minirec.verify.gradient import check_gradient
-from minirec.verify.module import dense, expand, names_of_gradients, to_float64
-from minirec.verify.pair import fingerprint, first_change, fresh_copy
+from minirec.verify.module import expand, names_of_gradients, to_float64
+from minirec.verify.pair import dense, fingerprint, first_change, fresh_copy
 from minirec.verify.report import Check, Report
 
 

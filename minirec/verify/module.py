@@ -15,6 +15,7 @@ from minirec.verify.gradient import check_gradient
 from minirec.verify.pair import (
     argument_names,
     as_list,
+    dense,
     differentiable,
     fingerprint,
     first_change,
@@ -113,11 +114,6 @@ def names_of_gradients(params: Mapping[str, Any], grads: Mapping[str, Any]) -> C
     said = (("no gradient for", missing), ("unknown", unknown), ("one array by two names:", twice))
     detail = "; ".join(f"{word} {', '.join(found)}" for word, found in said if found)
     return Check("names as in params()", not detail, detail=detail)
-
-
-def dense(gradient: Any) -> Any:
-    """A gradient as a plain array: one that is stored by rows says `.dense()`."""
-    return gradient.dense() if hasattr(gradient, "dense") else gradient
 
 
 def _names_and_state(

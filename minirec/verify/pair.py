@@ -84,7 +84,12 @@ def as_list(gradients: Any) -> list[Any]:
     """A bare array, a tuple or a list of them, or None, as a list."""
     if gradients is None:
         return []
-    return list(gradients) if isinstance(gradients, tuple | list) else [gradients]
+    return [dense(g) for g in gradients] if isinstance(gradients, tuple | list) else [dense(gradients)]
+
+
+def dense(gradient: Any) -> Any:
+    """A gradient as a plain array: one that is stored by rows says `.dense()`."""
+    return gradient.dense() if hasattr(gradient, "dense") else gradient
 
 
 def _laid_out_like(value: Array, numbers: Array) -> Array:

@@ -15,9 +15,21 @@ ROWS, WIDTH = 7, 5
 ids_of_all_rows = hnp.arrays(np.int64, (2, 3), elements=st.integers(0, ROWS - 1))
 
 
-@given(seeds, ids_of_all_rows, st.booleans())
-def test_holds_what_the_sheet_says(seed: int, ids: np.ndarray, padding: bool) -> None:
-    holds("Embedding", Built({"rows": ROWS, "width": WIDTH, "padding": padding}, (ids,)), seed=seed)
+@given(seeds, ids_of_all_rows, st.booleans(), st.booleans())
+def test_holds_what_the_sheet_says(seed: int, ids: np.ndarray, padding: bool, sparse: bool) -> None:
+    settings = {"rows": ROWS, "width": WIDTH, "padding": padding, "sparse": sparse}
+    holds("Embedding", Built(settings, (ids,)), seed=seed)
+
+
+@pytest.mark.parametrize("padding", [False, True])
+def test_a_gradient_by_rows_names_the_rows_that_were_read(padding: bool) -> None:
+    table = nn.Embedding(np.random.default_rng(0), ROWS, WIDTH, padding=padding, sparse=True)
+    y, cache = table.forward(np.array([[5, 0, 2], [2, 5, 5]]))
+    gradient = table.backward(np.ones_like(y), cache)[1]["E"]
+    rows = [2, 5] if padding else [0, 2, 5]
+    assert gradient.rows.tolist() == rows
+    assert gradient.values[:, 0].tolist() == [2.0, 3.0] if padding else [1.0, 2.0, 3.0]
+    assert gradient.shape == (ROWS, WIDTH)
 
 
 def test_ids_have_no_gradient() -> None:

@@ -18,7 +18,9 @@ def linear(p: Params, x: Any, *, d_in: int, d_out: int) -> Any:
     return layers.linear(x, p["W"], p["b"])
 
 
-def embedding(p: Params, ids: Any, *, rows: int, width: int, padding: bool = False) -> Any:
+def embedding(
+    p: Params, ids: Any, *, rows: int, width: int, padding: bool = False, sparse: bool = False
+) -> Any:
     """The rows of the module's table; that row 0 is a constant concerns the gradient alone."""
     return tables.embedding(p["E"], ids)
 
@@ -176,6 +178,9 @@ FORMULAS = (
             "padding row not read": lambda rng: Built(
                 {"rows": 5, "width": 3, "padding": True}, (repeated(rng, 4, 2, 3) + 1,)
             ),
+            "gradient by rows": lambda rng: Built(
+                {"rows": 7, "width": 3, "sparse": True}, (repeated(rng, 5, 2, 3),)
+            ),
         },
         properties=(
             Property("a row gets the sum over the places that read it", repeated_rows_add_up, 1e-14),
@@ -183,7 +188,7 @@ FORMULAS = (
             Property("the padding row gets no gradient", the_padding_row_gets_no_gradient, 0.0),
             Property(
                 "as many parameters as the table has entries",
-                counted(lambda rows, width, padding=False: rows * width),
+                counted(lambda rows, width, padding=False, sparse=False: rows * width),
                 0.0,
             ),
             *BATCH,

@@ -1,0 +1,65 @@
+"""Gradients by rows: sums by id against a loop, and every operation against the same one on arrays."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from minirec import functional as F
+
+ROWS, WIDTH = 11, 3
+id_lists = hnp.arrays(np.int64, st.integers(0, 40), elements=st.integers(0, ROWS - 1))
+few_ids = hnp.arrays(np.int64, st.integers(1, 40), elements=st.sampled_from([0, 7]))
+
+
+def drawn(seed: int, ids: np.ndarray) -> tuple[np.ndarray, F.RowGradient]:
+    """Values for the ids, and their sums."""
+    values = np.random.default_rng([seed, len(ids)]).standard_normal((len(ids), WIDTH))
+    return values, F.sum_by_row(ids, values, (ROWS, WIDTH))
+
+
+@given(id_lists | few_ids)
+def test_values_of_one_id_are_summed(ids: np.ndarray) -> None:
+    values, gradient = drawn(0, ids)
+    before = values.copy()
+    expected = np.zeros((ROWS, WIDTH))
+    for i, value in zip(ids, values, strict=True):
+        expected[i] += value
+    assert gradient.rows.tolist() == sorted(set(ids.tolist()))
+    np.testing.assert_allclose(gradient.dense(), expected, rtol=0, atol=1e-14, equal_nan=False)
+    assert np.array_equal(values, before)
+
+
+def test_a_long_sum_in_single_precision_is_pairwise() -> None:
+    ids, values = np.zeros(2**20, dtype=np.int64), np.full((2**20, 1), 0.1, dtype=np.float32)
+    gradient = F.sum_by_row(ids, values, (2, 1))
+    assert gradient.values.dtype == np.float32
+    # One after the other, the terms that are added to 50,000 lose a fifth of their digits: 100,958.34.
+    assert gradient.values[0, 0] == pytest.approx(2**20 * float(np.float32(0.1)), rel=1e-7)
+
+
+@given(id_lists, id_lists, id_lists)
+def test_sums_and_products_are_those_of_arrays(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> None:
+    parts = [drawn(seed, ids)[1] for seed, ids in enumerate((a, b, c))]
+    array = np.random.default_rng(3).standard_normal((ROWS, WIDTH))
+    before = array.copy()
+    close = {"rtol": 0, "atol": 1e-14, "equal_nan": False}
+    total = F.add_row_gradients(parts)
+    assert np.array_equal(total.rows, np.unique(np.concatenate([a, b, c])))
+    np.testing.assert_allclose(total.dense(), sum(part.dense() for part in parts), **close)
+    np.testing.assert_allclose((parts[0] + parts[1]).dense(), parts[0].dense() + parts[1].dense(), **close)
+    for both in (parts[0] + array, array + parts[0]):
+        np.testing.assert_allclose(both, parts[0].dense() + array, **close)
+    assert np.array_equal(array, before)
+    assert np.array_equal((parts[0] * 0.5).dense(), parts[0].dense() * 0.5)
+    assert np.array_equal((0.5 * parts[0]).dense(), parts[0].dense() * 0.5)
+
+
+@given(id_lists)
+def test_a_row_can_be_left_out(ids: np.ndarray) -> None:
+    gradient = drawn(0, ids)[1]
+    expected = gradient.dense()
+    expected[3] = 0
+    assert 3 not in gradient.without(3).rows
+    assert np.array_equal(gradient.without(3).dense(), expected)
