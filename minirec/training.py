@@ -82,6 +82,9 @@ def batch_gradients(
     def gradients(s: int) -> tuple[Any, Grads]:
         return loss_and_grads(shards[s], share[s], generator(s))
 
+    if len(shards) == 1:  # no other thread is needed
+        shard_loss, grads = gradients(0)
+        return float(shard_loss), grads
     loss, total, rows = 0.0, Grads(), dict[str, list[RowGradient]]()
     for s, (shard_loss, grads) in enumerate(each(gradients, range(len(shards)))):
         loss += share[s] * float(shard_loss)
@@ -92,7 +95,7 @@ def batch_gradients(
                 total[name] += g
             else:
                 total[name] = g.copy()
-    return loss, total | {name: add_row_gradients(parts) for name, parts in rows.items()}
+    return loss, {name: total[name] if name in total else add_row_gradients(rows[name]) for name in grads}
 
 
 def train(

@@ -54,6 +54,13 @@ class RowGradient:
     __rmul__ = __mul__
 
 
+def group_starts(sorted_ids: Array) -> Array:
+    """Where each group of equals begins.    (N,) sorted  ->  (number of different ids,)"""
+    starts = np.ones(len(sorted_ids), dtype=bool)
+    starts[1:] = sorted_ids[1:] != sorted_ids[:-1]
+    return np.flatnonzero(starts)
+
+
 def sum_by_row(ids: Array, values: Array, shape: tuple[int, ...]) -> RowGradient:
     """Σ of the values that share an id, as the gradient of a table.    ids (N,), values (N, D), shape (n, D)
 
@@ -62,11 +69,10 @@ def sum_by_row(ids: Array, values: Array, shape: tuple[int, ...]) -> RowGradient
     """
     order = np.argsort(ids, kind="stable")
     ids, sums = ids[order], values.take(order, axis=0)
-    first = np.flatnonzero(np.append(True, ids[1:] != ids[:-1])[: len(ids)])  # where a group begins
-    size = np.diff(np.append(first, len(ids)))
-    place = np.arange(len(ids)) - np.repeat(first, size)  # 0, 1, 2, ... in each group
+    first = group_starts(ids)
+    place = np.arange(len(ids)) - np.repeat(first, np.diff(first, append=len(ids)))  # 0, 1, 2, ... in each group
     step = 1
-    while step < size.max(initial=0):
+    while step <= place.max(initial=0):
         right = np.flatnonzero(place % (2 * step) == step)
         sums[right - step] += sums[right]
         step *= 2
@@ -75,7 +81,8 @@ def sum_by_row(ids: Array, values: Array, shape: tuple[int, ...]) -> RowGradient
 
 def add_row_gradients(gradients: Sequence[RowGradient]) -> RowGradient:
     """The sum of gradients of one table, added in their order."""
-    rows = np.unique(np.concatenate([g.rows for g in gradients]))
+    rows = np.sort(np.concatenate([g.rows for g in gradients]), kind="stable")  # of sorted parts: a merge
+    rows = rows[group_starts(rows)]
     dtype = np.result_type(*(g.values for g in gradients))
     values = np.zeros((len(rows), *gradients[0].shape[1:]), dtype=dtype)
     for g in gradients:
