@@ -25,7 +25,7 @@ from minirec.data.named import NAMES, open_dataset
 from minirec.models import MODELS, Recommender
 from minirec.models.base import UnknownIdError
 from minirec.models.presets import PRESETS, preset
-from minirec.models.storage import ModelFileError
+from minirec.storage import ModelFileError
 from minirec.usage import (
     Parser,
     UsageError,
@@ -236,7 +236,8 @@ def _add_train(commands: Any) -> None:
         "fit one model, evaluate it on held-out events, and write model, loss curve and metrics",
         "train --data shop --model transformer --out runs/shop\n"
         "train --data ratings.csv --model popularity --out runs/popular\n"
-        "train --data ratings.csv --model mf --out runs/mf --set dim=32 --set epochs=20",
+        "train --data ratings.csv --model mf --out runs/mf --set dim=32 --set epochs=20\n"
+        "train --data shop --model mf --out runs/mf --checkpoint mf.checkpoint.npz",
     )
     _add_data_options(parser)
     parser.add_argument(
@@ -253,6 +254,12 @@ def _add_train(commands: Any) -> None:
         help="another value for a setting of the model, such as epochs=5; can be repeated; a wrong name "
         "lists the settings there are",
     )
+    parser.add_argument(
+        "--checkpoint",
+        metavar="FILE",
+        help="written after each epoch; if it is there already, training goes on from it, to the same bits "
+        "as if it had never ended",
+    )
     _add_run_options(parser)
 
 
@@ -266,10 +273,18 @@ def run_train(options: argparse.Namespace) -> None:
             "--rating-column, or train another model, such as --model mf"
         )
     folder = folder_of(options.out)
+    if options.checkpoint and Path(options.checkpoint).resolve() == (folder / "model.npz").resolve():
+        raise UsageError(f"--checkpoint {options.checkpoint} is where the model goes: give another file name")
     _print_terms(dataset)
     print(f"{dataset.interactions.describe()}.")
     try:
-        model.fit(train, valid=valid, rng=options.seed, progress=not options.quiet)
+        model.fit(
+            train,
+            valid=valid,
+            rng=options.seed,
+            progress=not options.quiet,
+            checkpoint=options.checkpoint,
+        )
     except FloatingPointError as error:
         rate = model.settings()["lr"]
         hint = f"Try a smaller learning rate than {rate:g}, such as --set lr={rate / 10:g}"

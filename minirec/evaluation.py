@@ -28,6 +28,7 @@ LABELS = {
     "mrr": "MRR@{k}",
     "auc": "AUC",
 }
+PART = 256  # scores of which `top_k` takes the largest one
 RESAMPLES = 2000  # of the bootstrap: the ends of a 95 % interval are then sure to about 3 % of its width
 
 
@@ -95,7 +96,7 @@ def evaluate(
                 evaluated): it joins the input histories and the seen items, never the fitting
     metrics     names of functions in `minirec.metrics` (see LABELS); all but "auc" get the cut-off k
     block       users scored at once, so memory is block x I numbers whatever the number of users; None: as
-                many as make four million scores, at most 256
+                many as make 32 million scores (128 MB in float32), at most 256
     users       (U',) internal indices, to evaluate a part of the users; None = all
     negatives   None: full ranking. A number: only the relevant items and that many uniform unseen others are
                 ranked. Such figures are far higher, can even reverse the order of two models, and are
@@ -113,12 +114,12 @@ def evaluate(
         if name not in LABELS:
             raise KeyError(f"unknown metric {name!r}: allowed are {', '.join(LABELS)}")
     if block is None:
-        block = min(256, max(1, 2**22 // train.n_items))
+        block = min(256, max(1, 2**25 // train.n_items))
     if block < 1:
         raise ValueError(f"block = {block}: at least one user is scored at once")
     seen = train if also_seen is None else concatenate(train, also_seen)
     concatenate(train, test.select(np.zeros(0, dtype=np.int64)))  # raises if the id maps differ
-    histories, relevant = seen.histories(), [np.unique(items) for items in test.histories()]
+    histories, relevant = seen.histories(), [np.array(sorted(set(items))) for items in test.histories()]
     asked = np.arange(train.n_users) if users is None else _check_users(users, train.n_users)
     chosen = np.array([u for u in asked if len(relevant[u])], dtype=np.int64)
     if len(chosen) == 0:
@@ -132,17 +133,19 @@ def evaluate(
     for start in tqdm(starts, desc="evaluate", unit="block", disable=not progress):
         part = chosen[start : start + block]
         scores = _scores(model, part, histories, train)
-        for row, user in zip(scores, part, strict=True):
+        for given, user in zip(scores, part, strict=True):
+            row = given.copy()  # the model's own array stays as it is
             row[histories[user]] = -np.inf
-            unreachable += int(np.isin(relevant[user], histories[user]).sum())
+            unreachable += len(set(relevant[user]) & set(histories[user]))
             if negatives is not None:
                 row = _keep_sample(row, relevant[user], negatives, generator)
-            recommended.append(top_k(row, k))
             for name in metrics:
                 values[name].append(_value(name, row, relevant[user], k))
+            recommended.append(top_k(row, k))
 
-    counts = np.bincount(np.unique(train.users * train.n_items + train.items) % train.n_items)
-    counts = np.pad(counts, (0, train.n_items - len(counts)))
+    pairs = np.sort(train.users * train.n_items + train.items)
+    distinct = pairs[np.append(True, pairs[1:] != pairs[:-1])]  # sorting is faster than np.unique
+    counts = np.bincount(distinct % train.n_items, minlength=train.n_items)
     return Evaluation(
         values={name: np.array(numbers) for name, numbers in values.items()},
         users=chosen,
@@ -217,10 +220,14 @@ def markdown_table(evaluations: Mapping[str, Evaluation]) -> str:
 
 def top_k(scores: Array, k: int) -> Array:
     """The k best candidates of `scores` (I,), best first, fewer if there are fewer; ties by item index."""
-    candidates = np.flatnonzero(scores > -np.inf)
-    if len(candidates) > k:
-        bound = -np.partition(-scores[candidates], k - 1)[k - 1]
-        candidates = candidates[scores[candidates] >= bound]  # all that tie with the k-th stay, in item order
+    # Cut into k parts or more, k items at least reach the k-th largest of the parts' maxima: what is below
+    # cannot be among the k best. That leaves few to sort, all that tie with the k-th one among them.
+    width = min(PART, len(scores) // k)
+    bound = -np.inf
+    if width > 1:
+        maxima = scores[: len(scores) // width * width].reshape(-1, width).max(axis=1)
+        bound = np.partition(maxima, len(maxima) - k)[len(maxima) - k]
+    candidates = np.flatnonzero((scores >= bound) & (scores > -np.inf))
     order: Array = candidates[np.argsort(-scores[candidates], kind="stable")][:k]
     return order
 
@@ -263,19 +270,19 @@ def _check_users(users: Sequence[int] | Array, n_users: int) -> Array:
 
 
 def _scores(model: Any, users: Array, histories: list[Array], train: Interactions) -> Array:
-    """(B, I) the model's scores as a new array, checked."""
+    """(B, I) the model's scores, checked."""
     if getattr(model, "uses_histories", False):
         given = model.score_histories([histories[user] for user in users])
     else:
         given = model.score(users)
-    scores = np.array(given)  # a copy: the seen items are overwritten below
+    scores = np.asarray(given)
     if scores.shape != (len(users), train.n_items):
         wanted = (len(users), train.n_items)
         raise ValueError(f"the model gave scores of shape {scores.shape}, expected (B, I) = {wanted}")
     if not np.issubdtype(scores.dtype, np.floating):
         scores = scores.astype(np.float64)  # integers cannot hold -inf
-    bad = ~(scores < np.inf)
-    if bad.any():
+    if not scores.max(initial=-np.inf) < np.inf:  # NaN passes through max
+        bad = ~(scores < np.inf)
         row, item = (int(i) for i in np.argwhere(bad)[0])
         raise ValueError(
             f"the model scored item {train.item_ids[item]!r} for user {train.user_ids[users[row]]!r} "

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
+FEW = 8  # relevant items: up to here it is faster to count for each of them than to sort all scores
+
 
 class Placement(NamedTuple):
     """Where R relevant items stand: each rank is uniform on better + 1 .. better + tied."""
@@ -42,11 +44,16 @@ def placement(scores: Array, relevant: Sequence[int] | Array) -> Placement:
         i = int(np.flatnonzero(~(scores < np.inf))[0])
         raise ValueError(f"scores[{i}] = {scores[i]}: give a finite number, or -inf for not a candidate")
     relevant = _check_relevant(relevant, len(scores))
+    candidates = int(np.count_nonzero(scores > -np.inf))
+    if len(relevant) <= FEW:
+        better = np.array([np.count_nonzero(scores > own) for own in scores[relevant]])
+        return Placement(
+            better, np.array([np.count_nonzero(scores == own) for own in scores[relevant]]), candidates
+        )
     ordered = np.sort(scores)
     left = ordered.searchsorted(scores[relevant], "left")
     right = ordered.searchsorted(scores[relevant], "right")
-    better, tied = len(scores) - right, right - left
-    return Placement(better, tied, len(scores) - int(ordered.searchsorted(-np.inf, "right")))
+    return Placement(len(scores) - right, right - left, candidates)
 
 
 def precision(scores: Array, relevant: Sequence[int] | Array, k: int) -> float:

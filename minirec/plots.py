@@ -375,6 +375,62 @@ def verification(
     return figure
 
 
+def roofline(
+    operations: Mapping[str, tuple[float, float, float]], peak: float, memory: float, cache: float
+) -> Figure:
+    """How fast each operation runs, beside what the machine allows: its arithmetic, and its memory.
+
+    operations   {name: (intensity, whole, shard)}: arithmetic operations per byte moved, and 10⁹ operations
+                 per second on a whole batch and on a shard of it
+    peak         10⁹ operations per second of a large matrix product
+    memory       10⁹ bytes per second from main memory, `cache` the same within a cache
+    """
+    with style():
+        figure = _figure(7.4, 4.6)
+        axes = figure.subplots()
+        intensities = np.array([row[0] for row in operations.values()])
+        x = np.array([0.6 * intensities.min(), 2.5 * max(intensities.max(), peak / memory)])
+        axes.set(xscale="log", yscale="log", xlim=x)
+        corner = np.unique(np.concatenate([x, [peak / memory, peak / cache]]).clip(*x))
+        for speed, words, i in ((cache, "cache", 2), (memory, "main memory", 0)):
+            axes.plot(corner, np.minimum(peak, speed * corner), color=COLORS[i], ls=DASHES[i], zorder=1)
+            at = (2 * x[0], 2 * speed * x[0])
+            _label(axes, f"{words}: {speed:.0f} GB/s", at, (10, -10), COLORS[i], "left")
+        _label(axes, f"matrix product: {peak:.0f} GFLOP/s", (x[1], peak), (-4, 6), INK, "right")
+        points = []
+        for i, (_, (intensity, whole, shard)) in enumerate(operations.items()):
+            axes.plot([intensity] * 2, [whole, shard], color="#BBBBBB", lw=1, zorder=2)
+            look: dict[str, Any] = {"marker": "o", "ls": "", "ms": 6, "color": COLORS[3]}
+            axes.plot(intensity, whole, mfc="white", label=None if i else "the whole batch at once", **look)
+            axes.plot(intensity, shard, label=None if i else "in shards", **look)
+            points.append((intensity, shard))
+        axes.set_xlabel("operations per byte of the arrays read and written")
+        axes.set_ylabel("10⁹ operations per second")
+        axes.legend(loc="lower right")
+        axes.grid(True)
+        _write_labels(figure, axes, np.array(points), dict(enumerate(operations)))
+    return figure
+
+
+def shard_times(sizes: Sequence[int], times: Mapping[str, Sequence[float]], chosen: int) -> Figure:
+    """{name: milliseconds per step} at each number of sequences per shard; `chosen` is the one in use."""
+    with style():
+        figure = _figure(6.2, 3.6)
+        axes = figure.subplots()
+        for i, (name, milliseconds) in enumerate(times.items()):
+            axes.plot(sizes, milliseconds, label=name, ms=5, **_look(i))
+        axes.axvline(chosen, color=OTHER, ls=":", lw=1.4, zorder=1)
+        axes.annotate("in use", (chosen, 1), (0, 3), xycoords=("data", "axes fraction"),
+                      textcoords="offset points", ha="center", fontsize=8.5, color="#666666")  # fmt: skip
+        axes.set_xscale("log", base=2)
+        axes.set(xticks=sizes, xticklabels=[str(n) for n in sizes], ylim=(0, None))
+        axes.minorticks_off()
+        axes.set(xlabel="sequences per shard", ylabel="milliseconds per step")
+        axes.legend(loc="lower left")
+        axes.grid(axis="y")
+    return figure
+
+
 def _figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine

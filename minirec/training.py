@@ -1,4 +1,4 @@
-"""The training loop of all gradient models: shuffled batches, shards, steps, validation, early stopping.
+"""The training loop of all gradient models: batches, shards, steps, validation, early stopping, checkpoints.
 
 It knows no model: it is given live parameters, a function that draws a batch, and one that computes loss and
 gradients of a shard. All randomness comes from one seed by named streams, so that what one part draws does
@@ -10,16 +10,18 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+from minirec import checkpoint as checkpoints
 from minirec import optim
 from minirec.functional import Array, RowGradient, add_row_gradients
 
@@ -30,8 +32,10 @@ Grads = dict[str, Any]  # {name: array or RowGradient}
 INITIALIZATION, ORDER, NEGATIVES, DROPOUT = range(4)
 
 
-def as_seed(rng: np.random.Generator | int | None) -> int:
-    """One integer from a Generator, a seed, or nothing (then a fresh one)."""
+def as_seed(rng: np.random.Generator | int | None, checkpoint: str | Path | None = None) -> int:
+    """One integer from a Generator, a seed, or nothing: then that of the checkpoint, or a fresh one."""
+    if rng is None and checkpoint is not None and Path(checkpoint).is_file():
+        return checkpoints.seed_of(checkpoint)
     return int(np.random.default_rng(rng).integers(2**63))
 
 
@@ -42,6 +46,10 @@ def stream(seed: int, *key: int) -> np.random.Generator:
 
 class Optimizer(Protocol):
     def step(self, params: dict[str, Array], grads: Grads, lr: float | None = None) -> None: ...
+
+    def state(self) -> dict[str, Any]: ...
+
+    def load_state(self, state: dict[str, Any]) -> None: ...
 
 
 @dataclass
@@ -54,6 +62,10 @@ class TrainingLog:
     ended: str = "all epochs"
     steps: int = 0
     seconds: float = 0.0
+
+    def waited(self) -> int:
+        """How many epochs validation has not become better."""
+        return self.validation[-1][0] - self.best_epoch if self.validation else 0
 
 
 def shard_slices(n: int, size: int) -> list[slice]:
@@ -116,6 +128,8 @@ def train(
     patience: int = 3,
     progress: bool = True,
     name: str = "training",
+    checkpoint: str | Path | None = None,
+    identity: Mapping[str, Any] | None = None,
 ) -> TrainingLog:
     """Change `params` in place until the loss is low or validation stops improving; the best ones are kept.
 
@@ -125,23 +139,49 @@ def train(
     weigh(batch)         what the loss of a batch is a mean over: its examples, or something else in it
     validate()           larger is better; called after each epoch. Training ends after `patience` epochs
                          without a new best, and the parameters of the best epoch are put back.
+    checkpoint           a file, written after each epoch. If it is there already, training goes on from it,
+                         to the same bits as if it had never ended. More epochs or patience may be asked for
+                         then; not other epochs under a schedule, whose rates depend on their number.
+    identity             what else must be equal for that, such as settings and a hash of the data
 
     Ctrl-C ends training after the current step and keeps a usable model. Raises FloatingPointError that names
-    the step and the parameter when a loss or gradient is not finite.
+    the step and the parameter when a loss or gradient is not finite; ValueError for the checkpoint of another
+    training, ModelFileError for a damaged one, OSError for one that cannot be written.
     """
     if n_examples < 1:
         raise ValueError(f"{name}: there is no example to train on (who has met every item gives none)")
-    log = TrainingLog()
-    started = time.perf_counter()
+    log, best, facts = TrainingLog(), dict[str, Array](), dict[str, Any]()
+    if checkpoint is not None:
+        facts = checkpoints.facts_of(
+            identity, params, seed=seed, examples=n_examples, batch_size=batch_size, shard_size=shard_size,
+            clip=clip, optimizer=type(optimizer).__name__, validation=validate is not None,
+            **{"epochs (the rates of a schedule depend on them)": epochs if schedule else None},
+        )  # fmt: skip
+        if found := checkpoints.find_checkpoint(checkpoint, facts, epochs, patience):
+            log, best = TrainingLog(**found.log), found.best
+            optimizer.load_state(found.optimizer)
+            for key, array in found.params.items():
+                params[key][...] = array
+    whole = len(log.losses)  # epochs
+    best_value = dict(log.validation).get(log.best_epoch, -math.inf)
+    started = time.perf_counter() - log.seconds
     steps_per_epoch = math.ceil(n_examples / batch_size)
     total_steps = epochs * steps_per_epoch
-    best, best_value = dict[str, Array](), -math.inf
     with (
         shard_threads() as each,
         stop_on_interrupt() as interrupted,
-        tqdm(total=total_steps, desc=name, disable=not progress, unit="step", mininterval=0.5) as bar,
+        tqdm(
+            total=total_steps,
+            initial=log.steps,
+            desc=name,
+            disable=not progress,
+            unit="step",
+            mininterval=0.5,
+        ) as bar,
     ):
-        for epoch in range(1, epochs + 1):
+        for epoch in range(whole + 1, epochs + 1):
+            if log.waited() >= patience:
+                break
             order = stream(seed, ORDER, epoch).permutation(n_examples)
             losses, counts = [], []
             for start in range(0, n_examples, batch_size):
@@ -175,25 +215,31 @@ def train(
                 break
             if validate is not None:
                 value = validate()
-                if interrupted.is_set():
-                    log.ended = f"interrupted after epoch {epoch}"
                 log.validation.append((epoch, value))
                 bar.set_postfix(_postfix(losses, log))
                 if value > best_value:
                     best_value, log.best_epoch = value, epoch
                     best = {key: array.copy() for key, array in params.items()}
-                elif epoch - log.best_epoch >= patience and not interrupted.is_set():
-                    log.ended = f"early stopping: no better validation for {patience} epochs"
-                    break
-                if interrupted.is_set():
-                    break
+            whole, log.seconds = epoch, time.perf_counter() - started
+            if checkpoint is not None:
+                state = checkpoints.Checkpoint(facts, params, optimizer.state(), best, asdict(log))
+                checkpoints.write_checkpoint(checkpoint, state)
+            if interrupted.is_set():
+                log.ended = f"interrupted after epoch {epoch}"
+                break
+    if log.ended == "all epochs" and log.waited() >= patience:
+        log.ended = f"early stopping: no better validation for {patience} epochs"
     for key, array in best.items():
         params[key][...] = array
     if best:
         log.ended += f"; kept the parameters of epoch {log.best_epoch}"
     log.seconds = time.perf_counter() - started
-    if "interrupted" in log.ended and progress:
-        tqdm.write(f"{name}: {log.ended}; the model can be used as it is")
+    if "interrupted" in log.ended:
+        if checkpoint is not None:
+            begins = f"goes on after epoch {whole}" if whole else "begins anew, since no epoch was whole"
+            log.ended += f"; with the checkpoint {checkpoint} training {begins}"
+        if progress:
+            tqdm.write(f"{name}: {log.ended}; the model can be used as it is")
     return log
 
 
@@ -252,14 +298,27 @@ def _one_blas_thread() -> Iterator[None]:
                 _BlasLimit.limits.restore_original_limits()
 
 
+def _can_start_threads() -> bool:
+    thread = threading.Thread(target=lambda: None)
+    try:
+        thread.start()
+    except RuntimeError:
+        return False
+    thread.join()
+    return True
+
+
 @contextmanager
 def shard_threads(threads: int | None = None) -> Iterator[Callable[..., Iterator[Any]]]:
     """A `map` over shards in threads (None: one per core), BLAS limited to one thread each meanwhile.
 
     NumPy lets go of the interpreter lock inside its loops and products, so the threads really run at once;
-    and BLAS threads of their own would only get in the way of small products.
+    and BLAS threads of their own would only get in the way of small products. Where no thread can be started
+    (Python in a browser) it is the built-in `map`.
     """
     threads = threads or os.cpu_count() or 1
+    if threads > 1 and not _can_start_threads():
+        threads = 1
     # The C library of Linux gives freed memory back to the system, and asks for it anew, above a threshold
     # that follows the largest block ever freed. Without this line a third of a step went into that.
     np.empty(2**25 - 2**14, dtype=np.uint8)

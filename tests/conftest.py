@@ -16,3 +16,5 @@ settings.register_profile(
     phases=[Phase.explicit, Phase.generate],  # no shrinking: only whether it fails matters
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+collect_ignore = ["benchmarks"]  # commands; PyTorch may be missing

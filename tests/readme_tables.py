@@ -1,6 +1,7 @@
-"""The tables of the README that come from tests/results/*.json, one function each.
+"""The tables of the README and of pages that come from tests/results/*.json, one function each.
 
-`python tests/make_results.py readme` writes them between their markers; tests/test_readme.py compares.
+`python tests/make_results.py readme` writes them between their markers; tests/test_readme.py compares. The
+tables of speed are in speed_tables.py.
 """
 
 import json
@@ -10,8 +11,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import speed_tables
+
 RESULTS = Path(__file__).parent / "results"
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+README, COST = ROOT / "README.md", ROOT / "tutorials" / "pages" / "cost_of_a_step.md"
 NAMES = {
     "popularity": "Popularity",
     "mf-squared": "MatrixFactorization, squared error",
@@ -32,6 +36,23 @@ def ranking() -> str:
         metrics = load(f"ml100k-{name}")["metrics"]
         cells = ["{:.4f} [{:.4f}, {:.4f}]".format(*metrics[m]) for m in ("HR@10", "NDCG@10")]
         lines.append(f"| {label} | {cells[0]} | {cells[1]} |")
+    return "\n".join(lines)
+
+
+def sasrec() -> str:
+    """SASRec on MovieLens 100K: the mean over seeds, and each seed."""
+    lines = [
+        "| loss | residual | seeds | HR@10 | NDCG@10 | each seed's NDCG@10 | minutes of training |",
+        "| --- | --- | --: | --: | --: | --- | --: |",
+    ]
+    for loss, residual in (("softmax", "original"), ("softmax", "plain"), ("bce", "original")):
+        seeds = load(f"ml100k-sasrec-{loss}-{residual}")["seeds"].values()
+        values = {m: [run["metrics"][m][0] for run in seeds] for m in ("HR@10", "NDCG@10")}
+        minutes = max(run["seconds_of_training"] for run in seeds) / 60
+        means = [f"{sum(v) / len(v):.4f}" for v in values.values()]
+        each = ", ".join(f"{v:.4f}" for v in values["NDCG@10"])
+        cells = [loss, residual, str(len(seeds)), *means, each, f"at most {minutes:.1f}"]
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
@@ -118,13 +139,26 @@ def mutation() -> str:
 
 
 TABLES = {
-    "checkers": checkers,
-    "demo_table": demo_table,
-    "demo_unseen": demo_unseen,
-    "mutation": mutation,
-    "ranking": ranking,
-    "ratings": ratings,
-    "shop": shop,
+    README: {
+        "checkers": checkers,
+        "demo_table": demo_table,
+        "demo_unseen": demo_unseen,
+        "mutation": mutation,
+        "ranking": ranking,
+        "ratings": ratings,
+        "sasrec": sasrec,
+        "shop": shop,
+        "speed": lambda: speed_tables.speed(load("speed")),
+    },
+    COST: {
+        "operations": lambda: speed_tables.operations(load("roofline")),
+        "machine": lambda: speed_tables.machine(load("roofline")),
+        "parts": lambda: speed_tables.parts(load("parts")),
+        "speed_and_share": lambda: speed_tables.speed_and_share(load("speed"), load("roofline")),
+        "growth": lambda: speed_tables.growth(load("growth")),
+        "items": lambda: speed_tables.items(load("growth")),
+        "scoring": lambda: speed_tables.scoring(load("scoring")),
+    },
 }
 
 
@@ -134,8 +168,9 @@ def between(name: str) -> re.Pattern[str]:
 
 
 def write() -> None:
-    """Put every table into the README."""
-    text = README.read_text(encoding="utf-8")
-    for name, table in TABLES.items():
-        text = between(name).sub(lambda m, table=table: m[1] + table() + "\n" + m[2], text)  # type: ignore[misc]
-    README.write_text(text, encoding="utf-8")
+    """Put every table into its file."""
+    for file, tables in TABLES.items():
+        text = file.read_text(encoding="utf-8")
+        for name, table in tables.items():
+            text = between(name).sub(lambda m, table=table: m[1] + table() + "\n" + m[2], text)  # type: ignore[misc]
+        file.write_text(text, encoding="utf-8")

@@ -208,6 +208,13 @@ WRONG = [
     (f"{TRANSFORMER} hidden=1.5", "hidden must be a whole number or null"),
     (f"{TRANSFORMER} negatives=0", "negatives must be at least 1 ... got 0"),
     (f"{TRANSFORMER} lr=-1", "lr must be ... -1"),
+    (f"{TRAIN} popularity --checkpoint c.npz", "c.npz: Popularity ... no epochs: leave it out"),
+    (f"{TRAIN} mf-squared --set method=per-rating --checkpoint c.npz", "c.npz ... per-rating ... leave it"),
+    (f"{TRAIN} mf --checkpoint nope/c.npz", "checkpoint nope/c.npz ... no folder nope: make it first"),
+    (f"{TRAIN} mf --checkpoint afolder", "checkpoint afolder is a folder ... give the name of a file"),
+    (f"{TRAIN} mf --checkpoint new/model.npz", "new/model.npz is where the model goes ... another file name"),
+    (f"{TRAIN} mf --checkpoint cut.npz", "cut.npz ... damaged or cut short"),
+    (f"{TRAIN} mf --checkpoint runs/shop/model.npz", "is no checkpoint of a training: give another file"),
     # recommend
     (f"recommend {SHOP_MODEL}", "required ... --user ... --history"),
     (f"recommend {SHOP_MODEL} --user u0007 --history p0003", "--history ... not allowed with ... --user"),
@@ -519,6 +526,32 @@ def test_a_seed_decides_the_model(capsys):
     first, second, third = (Path(out, "model.npz").read_bytes() for out in ("s1", "s2", "s3"))
     assert first == second
     assert first != third
+
+
+def test_an_interrupted_training_is_gone_on_with(capsys, monkeypatch):
+    """Three epochs at once, and the same after Ctrl-C in the second: the files are the same."""
+    line = "train --data fine.csv --model mf --set batch_size=16 --quiet --seed 3"
+    assert run(capsys, f"{line} --out straight")[0] == 0
+    draw, calls = sampling.sample_negatives, []
+
+    def draw_and_interrupt(*arguments):
+        calls.append(1)
+        if len(calls) == 5:  # 42 events make 3 steps
+            signal.raise_signal(signal.SIGINT)
+        return draw(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sampling, "sample_negatives", draw_and_interrupt)
+        code, out, _ = run(capsys, f"{line} --out resumed --checkpoint c3.npz")
+    assert code == 0
+    assert "interrupted in epoch 2 after 5 steps" in out
+    assert "with the checkpoint c3.npz training goes on after epoch 1." in out
+    assert run(capsys, f"{line} --out resumed --checkpoint c3.npz")[0] == 0
+    for name in ("model.npz", "metrics.json"):
+        assert Path("resumed", name).read_bytes() == Path("straight", name).read_bytes(), name
+    code, _, err = run(capsys, f"{line} --out resumed --checkpoint c3.npz --set lr=0.5")
+    assert code == 2
+    assert "identity.settings.lr is 0.01 there and 0.5 here" in err
 
 
 def test_popularity_has_no_loss_to_draw(capsys):

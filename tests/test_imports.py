@@ -15,8 +15,8 @@ FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 
 # Each part may import itself and what stands on a lower floor. Nobody calls cli.
 FLOORS = [
-    {"functional", "metrics", "data", "plots"},
-    {"nn", "optim", "evaluation"},
+    {"functional", "metrics", "data", "plots", "storage"},
+    {"nn", "optim", "evaluation", "checkpoint"},
     {"training", "verify"},
     {"models"},
     {"exercises"},

@@ -1,9 +1,12 @@
-"""The training loop on a linear model: order, shards, streams, early stopping, Ctrl-C, numbers gone wrong."""
+"""The training loop on a linear model: order, shards, streams, early stopping, Ctrl-C, numbers gone wrong,
+checkpoints."""
 
 import functools
 import math
 import signal
 import threading
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +14,9 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from minirec import optim, training
+from minirec.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from minirec.functional import dropout_forward
+from minirec.storage import ModelFileError, save_arrays
 
 N, D = 23, 3
 DATA = np.random.default_rng(0).standard_normal((N, D))
@@ -419,3 +424,247 @@ def test_blas_is_restored_when_two_trainings_overlap() -> None:
     first.__exit__(None, None, None)  # the one that came first ends first
     second.__exit__(None, None, None)
     assert [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"] == before
+
+
+# Checkpoints
+
+
+class Stopped(Exception):
+    """Somebody ends the process."""
+
+
+OPTIMIZERS = {
+    "sgd with momentum": lambda: optim.SGD(0.05, momentum=0.9),
+    "adam": lambda: optim.Adam(0.05),
+    "adamw": lambda: optim.AdamW(0.05),
+}
+VALUES = (0.3, 0.5, 0.4, 0.45, 0.6, 0.1)  # of the validation after epochs 1 to 6
+
+
+def run(
+    path: Path | None, optimizer: str = "adam", stop: int | None = None, **options: Any
+) -> tuple[Linear, training.TrainingLog]:
+    """Six epochs in float32 with dropout. `stop`: the process dies in the validation after epoch stop + 1."""
+    model = Linear(np.float32, rate=0.3)
+
+    def validate() -> float:
+        epoch = round(len(model.rows) / 4) + begun  # 4 batches per epoch
+        if stop is not None and epoch == stop + 1:
+            raise Stopped
+        return VALUES[epoch - 1]
+
+    begun = len(read_checkpoint(path).log["losses"]) if path is not None and path.exists() else 0
+    common = {"epochs": 6, "shard_size": 3, "patience": 6, "identity": {"kind": "linear", "sizes": (3, 1)}}
+    settings = {**common, "validate": validate, "optimizer": OPTIMIZERS[optimizer](), **options}
+    try:
+        return model, model.train(checkpoint=path, **settings)
+    except Stopped:
+        return model, training.TrainingLog()
+
+
+def equal_logs(a: training.TrainingLog, b: training.TrainingLog) -> bool:
+    """In all but the time that it took."""
+    return asdict(a) | {"seconds": 0} == asdict(b) | {"seconds": 0}
+
+
+@pytest.mark.parametrize("stop", [1, 3, 5])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_resumed_training_gives_the_same_bits(optimizer: str, stop: int, tmp_path: Path) -> None:
+    straight, log = run(None, optimizer)
+    assert len(log.losses) == 6
+    assert log.best_epoch == 5
+    run(tmp_path / "c.npz", optimizer, stop)
+    assert len(read_checkpoint(tmp_path / "c.npz").log["losses"]) == stop
+    resumed, again = run(tmp_path / "c.npz", optimizer)
+    assert len(resumed.rows) == 4 * (6 - stop)
+    assert resumed.rows == straight.rows[4 * stop :]
+    assert same(resumed.params, straight.params)
+    assert equal_logs(again, log)
+
+
+@pytest.mark.parametrize("stop", [1, 3, 5])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_more_epochs_may_be_asked_for_where_there_is_no_schedule(
+    optimizer: str, stop: int, tmp_path: Path
+) -> None:
+    straight, log = run(None, optimizer, validate=None)
+    run(tmp_path / "c.npz", optimizer, validate=None, epochs=stop)
+    resumed, again = run(tmp_path / "c.npz", optimizer, validate=None)
+    assert same(resumed.params, straight.params)
+    assert equal_logs(again, log)
+
+
+@pytest.mark.parametrize("stop", [1, 3, 5])
+def test_a_resumed_schedule_is_asked_for_the_steps_that_are_left(stop: int, tmp_path: Path) -> None:
+    def schedule(step: int, total: int) -> float:
+        return optim.cosine(step, total, 0.1)
+
+    straight, log = run(None, schedule=schedule)
+    run(tmp_path / "c.npz", stop=stop, schedule=schedule)
+    resumed, again = run(tmp_path / "c.npz", schedule=schedule)
+    assert same(resumed.params, straight.params)
+    assert equal_logs(again, log)
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3])
+def test_early_stopping_counts_on_after_a_stop(stop: int, tmp_path: Path) -> None:
+    straight, log = run(None, patience=2)
+    assert log.ended == "early stopping: no better validation for 2 epochs; kept the parameters of epoch 2"
+    assert len(log.losses) == 4
+    run(tmp_path / "c.npz", stop=stop, patience=2)
+    resumed, again = run(tmp_path / "c.npz", patience=2)
+    assert same(resumed.params, straight.params)
+    assert equal_logs(again, log)
+
+
+@pytest.mark.parametrize("patience", [2, 6])
+def test_a_training_that_ended_does_no_further_step(patience: int, tmp_path: Path) -> None:
+    first, log = run(tmp_path / "c.npz", patience=patience)
+    content = (tmp_path / "c.npz").read_bytes()
+    again, log_again = run(tmp_path / "c.npz", patience=patience)
+    assert again.calls == 0
+    assert same(again.params, first.params)
+    assert equal_logs(log_again, log)
+    stored = read_checkpoint(tmp_path / "c.npz").log["seconds"]
+    assert log_again.seconds >= stored  # the time of the first run counts
+    assert (tmp_path / "c.npz").read_bytes() == content
+
+
+def test_more_patience_goes_on_where_early_stopping_ended(tmp_path: Path) -> None:
+    straight, log = run(None)
+    ended, _ = run(tmp_path / "c.npz", patience=2)
+    live = read_checkpoint(tmp_path / "c.npz").params
+    assert not same(live, ended.params)  # those of epoch 4, and not of the best one
+    resumed, again = run(tmp_path / "c.npz")
+    assert same(resumed.params, straight.params)
+    assert equal_logs(again, log)
+
+
+def test_ctrl_c_leaves_the_checkpoint_of_the_last_whole_epoch(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    straight, model, resumed = Linear(), Interrupted(step=7), Linear()
+    path = tmp_path / "c.npz"
+    straight.train()
+    log = model.train(checkpoint=path, progress=True)
+    assert log.ended == (
+        f"interrupted in epoch 2 after 7 steps; with the checkpoint {path} training goes on after epoch 1"
+    )
+    captured = capsys.readouterr()
+    assert "training goes on after epoch 1; the model can be used" in captured.out + captured.err
+    resumed.train(checkpoint=path)
+    assert len(resumed.rows) == 8
+    assert same(resumed.params, straight.params)
+    assert "begins anew" in Interrupted(step=3).train(checkpoint=tmp_path / "new.npz").ended
+    assert not (tmp_path / "new.npz").exists()
+
+
+def test_ctrl_c_in_a_validation_keeps_that_epoch(tmp_path: Path) -> None:
+    def validate() -> float:
+        signal.raise_signal(signal.SIGINT)
+        return 0.5
+
+    log = Linear().train(checkpoint=tmp_path / "c.npz", validate=validate)
+    assert "interrupted after epoch 1; kept the parameters of epoch 1; with" in log.ended
+    assert log.ended.endswith("goes on after epoch 1")
+    assert read_checkpoint(tmp_path / "c.npz").log["validation"] == [(1, 0.5)]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            {"identity": {"kind": "cubic", "sizes": (3, 1)}},
+            "identity.kind is 'linear' there and 'cubic' here",
+        ),
+        ({"identity": {"kind": "linear"}}, r"identity.sizes is \[3, 1\] there and nothing here"),
+        ({"seed": 6}, "training.seed is 5 there and 6 here"),
+        ({"shard_size": 4}, "training.shard_size is 3 there and 4 here"),
+        ({"batch_size": 8}, "training.batch_size is 7 there and 8 here"),
+        ({"clip": 1.0}, "training.clip is inf there and 1.0 here"),
+        ({"optimizer": "sgd with momentum"}, "training.optimizer is 'Adam' there and 'SGD' here"),
+        ({"validate": None}, "training.validation is True there and False here"),
+        ({"schedule": lambda step, total: 0.1}, "schedule depend on them.* is None there and 6 here"),
+        ({"epochs": 5}, "holds epoch 6, and with epochs = 5 .* set epochs to at least 6"),
+        ({"patience": 2}, "holds epoch 6, and with patience = 2 .* set patience to at least 3"),
+    ],
+)
+def test_the_checkpoint_of_another_training_is_refused(
+    options: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    run(tmp_path / "c.npz")
+    content = (tmp_path / "c.npz").read_bytes()
+    with pytest.raises(ValueError, match=rf"checkpoint .*c\.npz .*{words}.*delete the file"):
+        run(tmp_path / "c.npz", **options)
+    assert (tmp_path / "c.npz").read_bytes() == content
+
+
+def test_parameters_of_another_dtype_or_shape_are_refused(tmp_path: Path) -> None:
+    Linear().train(checkpoint=tmp_path / "c.npz")
+    with pytest.raises(
+        ValueError, match=r"parameters\.w is 'float64 \(3,\)' there and 'float32 \(3,\)' here"
+    ):
+        Linear(np.float32).train(checkpoint=tmp_path / "c.npz")
+
+
+def test_other_epochs_are_refused_under_a_schedule(tmp_path: Path) -> None:
+    def schedule(step: int, total: int) -> float:
+        return optim.cosine(step, total, 0.1)
+
+    Linear().train(checkpoint=tmp_path / "c.npz", schedule=schedule, epochs=3)
+    for epochs in (2, 4):
+        words = rf"epochs \(the rates of a schedule depend on them\) is 3 there and {epochs} here"
+        with pytest.raises(ValueError, match=words):
+            Linear().train(checkpoint=tmp_path / "c.npz", schedule=schedule, epochs=epochs)
+
+
+def test_no_more_than_five_differences_are_listed(tmp_path: Path) -> None:
+    Linear().train(checkpoint=tmp_path / "c.npz", identity={str(i): i for i in range(7)})
+    with pytest.raises(ValueError, match=r"identity\.4 is 4 there and 5 here; 2 more differ"):
+        Linear().train(checkpoint=tmp_path / "c.npz", identity={str(i): i + 1 for i in range(7)})
+
+
+def test_damaged_and_foreign_files_are_refused_before_a_step(tmp_path: Path) -> None:
+    path, model = tmp_path / "c.npz", Linear()
+    Linear().train(checkpoint=path)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(ModelFileError, match="damaged or cut short"):
+        model.train(checkpoint=path)
+    save_arrays(path, {"model": "Popularity"}, {"counts": np.zeros(3)})
+    with pytest.raises(ModelFileError, match="is no checkpoint of a training: give another file name"):
+        model.train(checkpoint=path)
+    save_arrays(path, {"kind": "training checkpoint"}, {})
+    with pytest.raises(ModelFileError, match="lacks a part"):
+        model.train(checkpoint=path)
+    facts = {"parameters": {"w": "float64 (3,)"}}
+    write_checkpoint(path, Checkpoint(facts, {"w": np.zeros(2)}, {}, {}, {"validation": []}))
+    with pytest.raises(ModelFileError, match="not those that it states"):
+        model.train(checkpoint=path)
+    assert model.calls == 0
+
+
+def test_a_place_that_cannot_be_written_to_is_refused_before_a_step(tmp_path: Path) -> None:
+    model = Linear()
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*nowhere: make it first"):
+        model.train(checkpoint=tmp_path / "nowhere" / "c.npz")
+    with pytest.raises(IsADirectoryError, match="is a folder: give the name of a file"):
+        model.train(checkpoint=tmp_path)
+    assert model.calls == 0
+
+
+def test_without_a_seed_that_of_the_checkpoint_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "c.npz"
+    assert training.as_seed(None, path) != training.as_seed(None, path)  # there is none yet
+    Linear().train(checkpoint=path, seed=12345)
+    assert training.as_seed(None, path) == 12345
+    assert training.as_seed(3, path) == training.as_seed(3)
+
+
+def test_without_threads_shards_run_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with training.shard_threads(4) as each:
+        assert list(each(lambda s: s * s, range(3))) == [0, 1, 4]

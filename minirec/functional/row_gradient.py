@@ -70,7 +70,8 @@ def sum_by_row(ids: Array, values: Array, shape: tuple[int, ...]) -> RowGradient
     order = np.argsort(ids, kind="stable")
     ids, sums = ids[order], values.take(order, axis=0)
     first = group_starts(ids)
-    place = np.arange(len(ids)) - np.repeat(first, np.diff(first, append=len(ids)))  # 0, 1, 2, ... in each group
+    size = np.diff(first, append=len(ids))
+    place = np.arange(len(ids)) - np.repeat(first, size)  # 0, 1, 2, ... in each group
     step = 1
     while step <= place.max(initial=0):
         right = np.flatnonzero(place % (2 * step) == step)

@@ -16,16 +16,15 @@ from typing import Any, NamedTuple, ParamSpec, Self, TypeVar
 
 import numpy as np
 
-from minirec import evaluation
+from minirec import evaluation, storage
 from minirec.data.interactions import Interactions
 from minirec.functional import Array
 from minirec.functional.arguments import check_ids
-from minirec.models import storage
 
 Id = Hashable
 P = ParamSpec("P")
 R = TypeVar("R")
-BLOCK = 2**22  # scores that recommend holds at a time: memory does not grow with users x items
+BLOCK = 2**23  # scores that recommend holds at a time: memory does not grow with users x items
 
 
 class UnknownIdError(KeyError):
@@ -66,8 +65,14 @@ class Recommender(ABC):
         valid: Interactions | None = None,
         rng: np.random.Generator | int | None = None,
         progress: bool = True,
+        checkpoint: str | Path | None = None,
     ) -> Self:
-        """Learn from `train`; `valid`, if it is given and not empty, only decides when to stop."""
+        """Learn from `train`; `valid`, if it is given and not empty, only decides when to stop.
+
+        `checkpoint` names a file that is written after each epoch. If it is there already, training goes on
+        from it, to the same bits as if it had never ended; without `rng` its seed is taken from there.
+        Raises ValueError for the checkpoint of another training, and for models that have no epochs.
+        """
 
     @abstractmethod
     def score(self, users: Array, items: Array | None = None) -> Array:
@@ -227,10 +232,12 @@ class Recommender(ABC):
         for block in blocks:
             for given in block:
                 n = len(best_items)
-                if np.isnan(given).any():
+                if np.isnan(given.max(initial=0)):  # NaN passes through max
                     bad = self.item_ids[columns[int(np.argmax(np.isnan(given)))]]
                     raise FloatingPointError(f"the score of item {bad!r} is NaN")
-                row = np.where(np.isin(columns, seen[n]), -math.inf, given) if exclude_seen else given
+                row = given.astype(np.result_type(given, 1.0))  # a copy that can hold -inf
+                if exclude_seen:
+                    row[seen[n] if items is None else np.isin(items, seen[n])] = -math.inf
                 top = evaluation.top_k(row, k)
                 best[n, : len(top)] = row[top]
                 best_items.append([self.item_ids[columns[i]] for i in top] + [None] * (k - len(top)))

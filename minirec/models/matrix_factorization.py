@@ -9,6 +9,7 @@ Trained on ratings (squared error) it predicts ratings; for ranking it is traine
 import math
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -16,6 +17,7 @@ from tqdm import tqdm
 
 from minirec import functional as F
 from minirec import optim, training
+from minirec.checkpoint import identity
 from minirec.data import sampling
 from minirec.data.interactions import Interactions
 from minirec.functional import Array
@@ -149,12 +151,17 @@ class MatrixFactorization(Recommender):
         valid: Interactions | None = None,
         rng: np.random.Generator | int | None = None,
         progress: bool = True,
+        checkpoint: str | Path | None = None,
     ) -> Self:
         """Learn from `train`. `valid` decides when to stop under bpr and bce; squared runs all epochs."""
         if self.loss == "squared" and train.ratings is None:
             raise ValueError('loss="squared" needs ratings, and these interactions have none')
+        if checkpoint is not None and self.method == "per-rating":
+            raise ValueError(
+                f'checkpoint {checkpoint}: method="per-rating" has none: leave it out, or take "mini-batch"'
+            )
         self.remember(train)
-        seed = training.as_seed(rng)
+        seed = training.as_seed(rng, checkpoint)
         initial = training.stream(seed, training.INITIALIZATION)
         self.P = initial.normal(0.0, 0.1, (train.n_users, self.dim)).astype(self.dtype)
         self.Q = initial.normal(0.0, 0.1, (train.n_items, self.dim)).astype(self.dtype)
@@ -168,7 +175,8 @@ class MatrixFactorization(Recommender):
         if self.method == "per-rating":
             self._fit_per_rating(train, seed, progress)
         else:
-            self._fit_batches(train, valid, seed, progress)
+            watched = valid if self.loss != "squared" else None
+            self._fit_batches(train, watched, seed, progress, checkpoint)
         return self
 
     def _fit_per_rating(self, train: Interactions, seed: int, progress: bool) -> None:
@@ -202,7 +210,12 @@ class MatrixFactorization(Recommender):
         log.seconds = time.perf_counter() - began
 
     def _fit_batches(
-        self, train: Interactions, valid: Interactions | None, seed: int, progress: bool
+        self,
+        train: Interactions,
+        valid: Interactions | None,
+        seed: int,
+        progress: bool,
+        checkpoint: str | Path | None,
     ) -> None:
         seen = train.matrix()
         rows = np.arange(len(train))
@@ -239,10 +252,12 @@ class MatrixFactorization(Recommender):
             seed=seed,
             epochs=self.epochs,
             batch_size=batch_size,
-            validate=self.validation(train, valid) if valid and self.loss != "squared" else None,
+            validate=self.validation(train, valid) if valid else None,
             patience=self.patience,
             progress=progress,
             name=f"{NAME} ({self.loss})",
+            checkpoint=checkpoint,
+            identity=identity(NAME, self.settings(), train, valid),
         )
 
     def loss_forward(self, batch: training.Batch, rng: np.random.Generator | None = None) -> tuple[Any, Any]:

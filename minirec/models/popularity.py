@@ -1,6 +1,7 @@
 """Popularity: everybody gets what was taken most often. Every number stands beside this one."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -22,7 +23,12 @@ class Popularity(Recommender):
         valid: Interactions | None = None,
         rng: np.random.Generator | int | None = None,
         progress: bool = True,
+        checkpoint: str | Path | None = None,
     ) -> Self:
+        if checkpoint is not None:
+            raise ValueError(
+                f"checkpoint {checkpoint}: Popularity counts once and has no epochs: leave it out"
+            )
         self.remember(train)
         self.counts = np.bincount(train.items, minlength=train.n_items).astype(np.float64)
         return self

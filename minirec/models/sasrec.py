@@ -9,12 +9,14 @@ authors ("bce", one negative per step) and of Klenitskiy & Vasilev 2023 ("softma
 import copy
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from minirec import functional as F
 from minirec import nn, optim, training
+from minirec.checkpoint import identity
 from minirec.data import sampling
 from minirec.data.interactions import Interactions
 from minirec.data.sequences import next_items, pad_histories, positions, trimmed
@@ -23,6 +25,7 @@ from minirec.models.base import Recommender, keeps_the_old_model, one_of
 from minirec.nn.module import Grads, prefixed
 
 LOSSES = ("bce", "softmax")
+SCORED = 16  # histories in one pass of the network
 RESIDUALS = {"plain": "pre", "original": "first"}  # the order of norm and sum in a block
 
 
@@ -139,6 +142,8 @@ class SASRec(Recommender):
     hidden    width of the feed-forward layers (None: embedding_dim)
     dropout   in training only
     beta2     of Adam
+    lazy      Adam moves only the rows of the table that a batch reads (`optim.Adam`): for catalogues that are
+              large beside a batch, with "bce"
     """
 
     def __init__(
@@ -154,6 +159,7 @@ class SASRec(Recommender):
         dropout: float = 0.2,
         lr: float = 1e-3,
         beta2: float = 0.98,
+        lazy: bool = False,
         batch_size: int = 128,
         epochs: int = 200,
         patience: int = 20,
@@ -162,6 +168,8 @@ class SASRec(Recommender):
         one_of("loss", loss, LOSSES)
         one_of("residual", residual, tuple(RESIDUALS))
         one_of("dtype", dtype, ("float32", "float64"))
+        if lazy and loss == "softmax":
+            raise ValueError('lazy=True needs loss="bce": softmax reads every row of the table at every step')
         counts = {
             "embedding_dim": embedding_dim, "num_heads": num_heads, "num_layers": num_layers,
             "length": length, "batch_size": batch_size, "epochs": epochs, "patience": patience,
@@ -181,12 +189,12 @@ class SASRec(Recommender):
             raise ValueError(f"beta2 must be at least 0 and below 1, got {beta2}")
         self._settings = {
             **counts, "loss": loss, "residual": residual, "hidden": hidden, "dropout": dropout, "lr": lr,
-            "beta2": beta2, "dtype": dtype,
+            "beta2": beta2, "lazy": lazy, "dtype": dtype,
         }  # fmt: skip
         self.loss, self.residual, self.length, self.dropout = loss, residual, length, dropout
         self.embedding_dim, self.num_heads, self.num_layers = embedding_dim, num_heads, num_layers
         self.hidden = embedding_dim if hidden is None else hidden
-        self.lr, self.beta2, self.dtype = lr, beta2, dtype
+        self.lr, self.beta2, self.lazy, self.dtype = lr, beta2, lazy, dtype
         self.batch_size, self.epochs, self.patience = batch_size, epochs, patience
 
     uses_histories = True
@@ -208,9 +216,10 @@ class SASRec(Recommender):
         valid: Interactions | None = None,
         rng: np.random.Generator | int | None = None,
         progress: bool = True,
+        checkpoint: str | Path | None = None,
     ) -> Self:
         self.remember(train)
-        seed = training.as_seed(rng)
+        seed = training.as_seed(rng, checkpoint)
         self.network = self.build(training.stream(seed, training.INITIALIZATION)).astype(self.dtype)
         inputs, targets = next_items(self.histories, self.length)
         seen = train.matrix()
@@ -228,12 +237,13 @@ class SASRec(Recommender):
 
         self.log = training.train(
             self.network.params(), draw, self.loss_and_grads, len(users),
-            optim.Adam(self.lr, beta2=self.beta2),
+            optim.Adam(self.lr, beta2=self.beta2, lazy=self.lazy),
             seed=seed, epochs=self.epochs, batch_size=self.batch_size,
             shard_size=self.shard_size(),
             weigh=lambda batch: float(np.count_nonzero(batch[1])),
             validate=self.validation(train, valid) if valid else None,
             patience=self.patience, progress=progress, name=type(self).__name__,
+            checkpoint=checkpoint, identity=identity(type(self).__name__, self.settings(), train, valid),
         )  # fmt: skip
         return self
 
@@ -281,9 +291,11 @@ class SASRec(Recommender):
         ids = pad_histories(self.check_histories(histories), self.length)
         items = None if items is None else self.check_items(items)
         E = self.network.item_embedding.E
-        last = np.empty((len(ids), E.shape[1]), dtype=E.dtype)
-        for b in range(0, len(ids), 16):
-            last[b : b + 16] = self._last_state(ids[b : b + 16])
+        last = np.zeros((0, E.shape[1]), dtype=E.dtype)
+        if len(ids):
+            parts = [ids[rows] for rows in training.shard_slices(len(ids), SCORED)]
+            with training.shard_threads() as each:
+                last = np.concatenate(list(each(self._last_state, parts)))  # (B, D)
         if items is None or items.ndim == 1:
             chosen = E[1:] if items is None else E[items + 1]
             return np.asarray(last @ chosen.T)

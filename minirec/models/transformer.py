@@ -11,11 +11,13 @@ and dropout was still active at prediction.
 
 import copy
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
 from minirec import optim, training
+from minirec.checkpoint import identity
 from minirec.data import sampling
 from minirec.data.interactions import Interactions
 from minirec.data.sequences import Prefixes, pad_histories
@@ -124,11 +126,12 @@ class TransformerRecommender(Recommender):
         valid: Interactions | None = None,
         rng: np.random.Generator | int | None = None,
         progress: bool = True,
+        checkpoint: str | Path | None = None,
     ) -> Self:
         if self.loss == "squared" and train.ratings is None:
             raise ValueError('loss="squared" needs ratings, and these interactions have none')
         self.remember(train)
-        seed = training.as_seed(rng)
+        seed = training.as_seed(rng, checkpoint)
         self.network = self.build(training.stream(seed, training.INITIALIZATION)).astype(self.dtype)
         examples = Prefixes(train, self.length)
         self.mu = float(train.ratings.mean()) if self.loss == "squared" else 0.0  # type: ignore[union-attr]
@@ -163,6 +166,8 @@ class TransformerRecommender(Recommender):
             patience=self.patience,
             progress=progress,
             name=type(self).__name__,
+            checkpoint=checkpoint,
+            identity=identity(type(self).__name__, self.settings(), train, valid),
         )
         return self
 

@@ -24,7 +24,7 @@ from minirec.models import (
     UnknownIdError,
     base,
 )
-from minirec.models.storage import ModelFileError
+from minirec.storage import ModelFileError
 
 U, I, LENGTH = 11, 13, 5
 EMPTY, FULL, LONG = 3, 7, 9  # users without events, with every item, and with more than LENGTH events

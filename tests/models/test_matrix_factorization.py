@@ -3,6 +3,7 @@
 import copy
 import math
 import signal
+from pathlib import Path
 from typing import Any
 
 import network_table
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from sheet import holds
 from strategies import frozen, normal, seeds
 
+from minirec.data import leave_one_out
 from minirec.data.interactions import Interactions
 from minirec.evaluation import evaluate
 from minirec.models import MatrixFactorization
@@ -430,3 +432,38 @@ def test_sgd_under_bpr_adds_up_the_steps_of_the_pairs() -> None:
             difference = start.Q[i] - start.Q[j]
             steps.append(0.1 * difference / (1 + np.exp(start.P[u] @ difference)))
         assert min(np.abs(moved[u] - step).max() for step in steps) < 1e-14
+
+
+@pytest.mark.parametrize("stop", [1, 3, 5])
+@pytest.mark.parametrize(("loss", "optimizer"), [("squared", "sgd"), ("bpr", "adam"), ("bce", "adamw")])
+def test_a_resumed_fit_gives_the_same_bits(loss: str, optimizer: str, stop: int, tmp_path: Path) -> None:
+    events = grouped(0)
+    events.ratings = 1.0 + events.items % 5
+    train, valid, _ = leave_one_out(events)
+    path = tmp_path / "c.npz"
+
+    def fit(epochs: int, rng: int | None, **options: Any) -> MatrixFactorization:
+        model = MatrixFactorization(
+            3, loss, optimizer=optimizer, lr=0.01, epochs=epochs, batch_size=64, patience=6
+        )
+        return model.fit(train, valid=valid, rng=rng, progress=False, **options)
+
+    straight = fit(6, 1)
+    assert len(straight.log.losses) == 6
+    fit(stop, 1, checkpoint=path)
+    resumed = fit(6, None, checkpoint=path)
+    for name, array in straight.state().items():
+        assert np.array_equal(resumed.state()[name], array), name
+    assert resumed.log.losses == straight.log.losses
+    assert resumed.log.validation == straight.log.validation
+    assert resumed.log.best_epoch == straight.log.best_epoch
+    other = "sgd" if optimizer != "sgd" else "adam"
+    with pytest.raises(ValueError, match=rf"settings\.optimizer is '{optimizer}' there and '{other}' here"):
+        MatrixFactorization(3, loss, optimizer=other).fit(train, progress=False, checkpoint=path)
+
+
+def test_the_rule_per_rating_has_no_checkpoint(tmp_path: Path) -> None:
+    model = MatrixFactorization(3, method="per-rating", epochs=1)
+    with pytest.raises(ValueError, match=r'checkpoint .*c\.npz: method="per-rating" has none: leave it out'):
+        model.fit(ratings(), progress=False, checkpoint=tmp_path / "c.npz")
+    assert not (tmp_path / "c.npz").exists()

@@ -5,6 +5,8 @@ What must hold of its network and its losses is in the formula sheet; drawn ids 
 
 import math
 import re
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 from sheet import holds
 from strategies import seeds
 
-from minirec import training
+from minirec import optim, training
 from minirec.data import leave_one_out, synthetic
 from minirec.data.interactions import Interactions
 from minirec.data.sequences import next_items, pad_histories, trimmed
@@ -123,6 +125,42 @@ def test_shards_add_up_to_the_batch_though_their_steps_are_not_equally_many(loss
         np.testing.assert_allclose(
             dense(summed[name]), dense(gradient), rtol=0, atol=1e-14, equal_nan=False, err_msg=name
         )
+
+
+@pytest.mark.parametrize("loss", sasrec.LOSSES)
+@pytest.mark.parametrize("residual", sasrec.RESIDUALS)
+def test_a_step_in_single_precision_meets_no_double(loss: str, residual: str) -> None:
+    """Every array that any function of the package holds when it returns: none of them is float64."""
+    model, batch = table.sasrec(loss, residual), table.sasrec_batch(loss)
+    model = model.with_params({name: a.astype(np.float32) for name, a in model.params().items()})
+    model.network.dropout = 0.3
+    for block in model.network.encoder.blocks:
+        block.dropout = 0.3
+    doubles, functions = set(), set()
+
+    def look(frame: Any, event: str, arg: Any) -> Any:
+        if event == "return" and "minirec" in frame.f_code.co_filename:
+            functions.add(frame.f_code.co_name)
+            for name, value in (frame.f_locals | {"the result": arg}).items():
+                for array in value if isinstance(value, tuple) else (value,):
+                    if getattr(array, "dtype", None) == np.float64:
+                        doubles.add((frame.f_code.co_name, name))
+        return look
+
+    optimizer, params = optim.Adam(lazy=loss == "bce"), model.params()
+    before = sys.gettrace()
+    sys.settrace(look)
+    try:
+        for step in range(2):
+            _, grads = training.batch_gradients(
+                batch, model.loss_and_grads, 2, lambda s, step=step: np.random.default_rng([step, s])
+            )
+            optimizer.step(params, grads)
+    finally:
+        sys.settrace(before)
+    assert {"attention_backward", "layer_norm_backward", "sum_by_row", "adam_step"} <= functions
+    assert not doubles
+    assert all(array.dtype == np.float32 for array in params.values())
 
 
 def test_the_loss_of_an_untrained_network_is_about_log_i() -> None:
@@ -273,3 +311,70 @@ def test_settings_that_cannot_be_are_refused(options: dict[str, Any], words: str
 def test_heads_must_divide_the_width() -> None:
     with pytest.raises(ValueError, match="embedding_dim 8 is not divisible by num_heads 3"):
         SASRec(8, 3)
+
+
+# Checkpoints and threads
+
+
+def bits(model: SASRec) -> tuple[Any, ...]:
+    arrays = {name: array.tobytes() for name, array in model.params().items()}
+    return (
+        arrays,
+        model.log.losses,
+        model.log.validation,
+        model.log.best_epoch,
+        model.log.steps,
+        model.log.ended,
+    )
+
+
+@pytest.mark.parametrize("stop", [1, 3, 5])
+@pytest.mark.parametrize("loss", sasrec.LOSSES)
+def test_a_resumed_fit_gives_the_same_bits(loss: str, stop: int, tmp_path: Path) -> None:
+    train, valid, _ = leave_one_out(sequences())
+    options = {"loss": loss, "dropout": 0.3, "lr": 0.01, "patience": 6}
+    straight = small(epochs=6, **options).fit(train, valid=valid, rng=1, progress=False)
+    assert len(straight.log.losses) == 6
+    path = tmp_path / "c.npz"
+    small(epochs=stop, **options).fit(train, valid=valid, rng=1, progress=False, checkpoint=path)
+    resumed = small(epochs=6, **options).fit(train, valid=valid, progress=False, checkpoint=path)  # its seed
+    assert bits(resumed) == bits(straight)
+
+
+def test_a_fit_goes_on_from_its_own_checkpoint_only(tmp_path: Path) -> None:
+    train, valid, test = leave_one_out(sequences())
+    path = tmp_path / "c.npz"
+    model = small().fit(train, valid=valid, rng=1, progress=False, checkpoint=path)
+    before = bits(model)
+    cases: list[tuple[SASRec, dict[str, Any], str]] = [
+        (small(lr=0.5), {}, r"identity\.settings\.lr is 0\.001 there and 0\.5 here"),
+        (small(), {"valid": test}, r"identity\.valid is '\w+' there and '\w+' here"),
+        (small(), {"train": sequences(seed=1)}, r"identity\.train is '\w+' there and '\w+' here"),
+        (model, {"rng": 2}, r"training\.seed is \d+ there and \d+ here"),
+    ]
+    for other, options, words in cases:
+        given = {"train": train, "valid": valid, "rng": 1, **options}
+        with pytest.raises(ValueError, match=words):
+            other.fit(**given, progress=False, checkpoint=path)
+    assert bits(model) == before
+
+
+@pytest.mark.parametrize("loss", sasrec.LOSSES)
+def test_threads_and_repetition_do_not_change_a_bit(loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SASRec, "shard_size", lambda _: 3)
+    found = []
+    for threads in (1, 2, 2):
+        used: set[threading.Thread] = set()
+        monkeypatch.setattr(training.os, "cpu_count", lambda threads=threads: threads)
+        model = small(loss=loss, epochs=3, dropout=0.3, lr=0.01)
+        plain = model.loss_and_grads
+
+        def spy(*args: Any, plain: Any = plain, used: set[threading.Thread] = used) -> Any:
+            used.add(threading.current_thread())
+            return plain(*args)
+
+        monkeypatch.setattr(model, "loss_and_grads", spy)
+        model.fit(sequences(), rng=1, progress=False)
+        assert (threading.main_thread() in used) == (threads == 1)
+        found.append(bits(model))
+    assert found[0] == found[1] == found[2]

@@ -6,6 +6,7 @@ The networks are those of network_table: random parameters in float64, 7 items, 
 
 import itertools
 import math
+from pathlib import Path
 from typing import Any
 
 import network_table as table
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from minirec import training
-from minirec.data import sampling
+from minirec.data import leave_one_out, sampling
 from minirec.data.interactions import Interactions
 from minirec.data.sequences import Prefixes, pad_histories
 from minirec.models import TransformerRecommender, transformer
@@ -351,3 +352,29 @@ def test_a_list_is_scored_as_one_list_however_long_it_is() -> None:
     history = model.histories[1]
     whole, _ = model.network.forward(pad_histories([history], 4), np.arange(1, 151)[None])
     assert np.allclose(model.score(np.array([1])), whole, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("stop", [1, 3, 5])
+@pytest.mark.parametrize("loss", ["softmax", "squared"])
+def test_a_resumed_fit_gives_the_same_bits(loss: str, stop: int, tmp_path: Path) -> None:
+    train, valid, _ = leave_one_out(sequences())
+    path = tmp_path / "c.npz"
+
+    def fit(epochs: int, rng: int | None, **options: Any) -> TransformerRecommender:
+        model = small(loss=loss, epochs=epochs, dropout=0.3, lr=0.01, patience=6, batch_size=64)
+        return model.fit(train, valid=valid, rng=rng, progress=False, **options)
+
+    straight = fit(6, 1)
+    assert len(straight.log.losses) == 6
+    fit(stop, 1, checkpoint=path)
+    resumed = fit(6, None, checkpoint=path)
+    for name, array in straight.state().items():
+        assert np.array_equal(resumed.state()[name], array), name
+    assert resumed.log.losses == straight.log.losses
+    assert resumed.log.validation == straight.log.validation
+    assert resumed.log.best_epoch == straight.log.best_epoch
+    words = r"identity\.settings\.dropout is 0\.3 there and 0\.0 here"
+    with pytest.raises(ValueError, match=words):
+        small(loss=loss, lr=0.01, batch_size=64, epochs=6, patience=6).fit(
+            train, valid=valid, progress=False, checkpoint=path
+        )

@@ -14,7 +14,7 @@ import pytest
 import strategies
 
 from minirec import nn
-from minirec.verify.pair import is_floating
+from minirec.verify.pair import dense, is_floating
 
 ROWS = gradient_table.MODULES
 
@@ -108,4 +108,4 @@ def flat(result: tuple[Any, dict[str, np.ndarray]]) -> list[np.ndarray]:
     """The gradients of the inputs, then those of the parameters."""
     dinputs, grads = result
     inputs = dinputs if isinstance(dinputs, tuple) else (dinputs,)
-    return [d for d in (*inputs, *grads.values()) if d is not None]
+    return [dense(d) for d in (*inputs, *grads.values()) if d is not None]

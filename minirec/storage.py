@@ -51,7 +51,7 @@ def save_arrays(path: str | os.PathLike[str], meta: Mapping[str, Any], arrays: M
     renamed. If that fails the temporary file is removed; a killed process leaves it behind. Equal content
     gives equal bytes. Raises ValueError or TypeError for what could not be read back, OSError as it comes.
     """
-    text = json.dumps(_checked_meta(meta), default=_plain)
+    text = json.dumps(_checked_meta(meta), default=plain)
     members = {"meta": np.frombuffer(text.encode(), dtype=np.uint8)}
     for name, array in arrays.items():
         if name == "meta" or not NAME.fullmatch(name):
@@ -224,7 +224,7 @@ def _checked_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
     return {**meta, "format": FORMAT}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(f"meta holds {value!r} of type {type(value).__name__}, which JSON has no form for")

@@ -1,4 +1,4 @@
-"""minirec.models.storage: round trips, atomic writing (with a real kill), and every kind of bad file."""
+"""minirec.storage: round trips, atomic writing (with a real kill), and every kind of bad file."""
 
 import json
 import os
@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minirec.models import storage
-from minirec.models.storage import ModelFileError, load_arrays, save_arrays
+from minirec import storage
+from minirec.storage import ModelFileError, load_arrays, save_arrays
 
 META = {"model": "Tiny", "dim": 7, "ids": ["007", "ä", ""], "nested": {"rate": 0.1, "none": None}}
 
@@ -161,7 +161,7 @@ def test_a_full_disk(tmp_path, monkeypatch):
 SAVE_FOREVER = """
 import sys
 import numpy as np
-from minirec.models.storage import save_arrays
+from minirec.storage import save_arrays
 i = 0
 while True:
     i += 1
@@ -171,7 +171,7 @@ while True:
 
 def test_kill_at_any_moment_leaves_a_whole_file(tmp_path):
     path = tmp_path / "m.npz"
-    root = Path(storage.__file__).parents[2]
+    root = Path(storage.__file__).parents[1]
     reached = []
     for milliseconds in (0, 3, 7, 13, 29, 53):
         saver = subprocess.Popen([sys.executable, "-c", SAVE_FOREVER, str(path)], cwd=root)
