@@ -8,7 +8,7 @@ The schedules give a learning rate for a step number, starting at 1.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,9 @@ from minirec.functional import Array, RowGradient
 
 Params = Mapping[str, Array]
 Gradient = Array | RowGradient
+Map = Callable[..., Any]
+
+PART = 2**16  # numbers of a table that move at once: its moments and temporaries stay in a core's cache
 Grads = Mapping[str, Gradient]
 State = dict[str, Any]
 
@@ -59,15 +62,22 @@ class SGD:
         self.lr, self.momentum, self.lazy = lr, momentum, lazy
         self._velocity: dict[str, Array] = {}
 
-    def step(self, params: Params, grads: Grads, lr: float | None = None) -> None:
-        """Change every array of `params` in place; lr, if given, stands in for the optimizer's own."""
+    def step(self, params: Params, grads: Grads, lr: float | None = None, each: Map = map) -> None:
+        """Change every array of `params` in place; lr, if given, stands in for the optimizer's own.
+
+        each    the map that works on the parts of a large table; that of a thread pool gives the same bits
+        """
         lr = self.lr if lr is None else lr
         _check_names(params, grads)
         for name, param in params.items():
             if name not in self._velocity:
                 self._velocity[name] = np.zeros(param.shape, param.dtype)
-            velocity, (at, grad) = self._velocity[name], _rows(grads[name], self.lazy)
-            param[at], velocity[at] = sgd_step(param[at], grad, velocity[at], lr, self.momentum)
+            velocity = self._velocity[name]
+
+            def move(at: Any, grad: Array, param: Array = param, velocity: Array = velocity) -> None:
+                param[at], velocity[at] = sgd_step(param[at], grad, velocity[at], lr, self.momentum)
+
+            _in_parts(move, grads[name], self.lazy, each)
 
     def state(self) -> State:
         """A copy of everything that the next step depends on."""
@@ -102,18 +112,25 @@ class Adam:
         self._m: dict[str, Array] = {}
         self._v: dict[str, Array] = {}
 
-    def step(self, params: Params, grads: Grads, lr: float | None = None) -> None:
-        """Change every array of `params` in place; lr, if given, stands in for the optimizer's own."""
+    def step(self, params: Params, grads: Grads, lr: float | None = None, each: Map = map) -> None:
+        """Change every array of `params` in place; lr, if given, stands in for the optimizer's own.
+
+        each    as in `SGD.step`
+        """
         lr = self.lr if lr is None else lr
         _check_names(params, grads)
         self._t += 1
         for name, param in params.items():
             if name not in self._m:
                 self._m[name], self._v[name] = (np.zeros(param.shape, param.dtype) for _ in range(2))
-            m, v, (at, grad) = self._m[name], self._v[name], _rows(grads[name], self.lazy)
-            param[at], m[at], v[at] = adam_step(
-                param[at], grad, m[at], v[at], self._t, lr, self.beta1, self.beta2, self.eps
-            )
+            m, v = self._m[name], self._v[name]
+
+            def move(at: Any, grad: Array, param: Array = param, m: Array = m, v: Array = v) -> None:
+                param[at], m[at], v[at] = adam_step(
+                    param[at], grad, m[at], v[at], self._t, lr, self.beta1, self.beta2, self.eps
+                )
+
+            _in_parts(move, grads[name], self.lazy, each)
 
     def state(self) -> State:
         """A copy of everything that the next step depends on."""
@@ -149,14 +166,17 @@ class AdamW:
         self.lr, self.weight_decay = lr, weight_decay
         self.adam = Adam(lr, beta1, beta2, eps, lazy=lazy)
 
-    def step(self, params: Params, grads: Grads, lr: float | None = None) -> None:
-        """Change every array of `params` in place; lr, if given, stands in for the optimizer's own."""
+    def step(self, params: Params, grads: Grads, lr: float | None = None, each: Map = map) -> None:
+        """Change every array of `params` in place; lr, if given, stands in for the optimizer's own.
+
+        each    as in `SGD.step`
+        """
         lr = self.lr if lr is None else lr
         _check_names(params, grads)
         for name, param in params.items():
-            at, _ = _rows(grads[name], self.adam.lazy)
-            param[at] *= 1.0 - lr * self.weight_decay
-        self.adam.step(params, grads, lr)
+            rows, _ = _rows(grads[name], self.adam.lazy)
+            param[... if rows is None else rows] *= 1.0 - lr * self.weight_decay
+        self.adam.step(params, grads, lr, each)
 
     def state(self) -> State:
         """A copy of everything that the next step depends on."""
@@ -207,11 +227,25 @@ def cosine(step: int, total: int, peak: float) -> float:
     return 0.5 * peak * (1.0 + math.cos(math.pi * min(step - 1, total) / total))
 
 
-def _rows(grad: Gradient, lazy: bool) -> tuple[Any, Array]:
-    """Which rows of a table move, and their gradient: all, or for a lazy optimizer those that it names."""
+def _in_parts(move: Callable[[Any, Array], None], grad: Gradient, lazy: bool, each: Map) -> None:
+    """Call move(rows, their gradient): for all rows, or in a lazy step for those that the gradient names.
+
+    A large table goes in parts that fit the cache, which no two calls share.
+    """
+    rows, values = _rows(grad, lazy)
+    if values.size <= PART:
+        return move(... if rows is None else rows, values)
+    size = max(1, PART // math.prod(values.shape[1:]))
+    parts = [slice(start, start + size) for start in range(0, len(values), size)]
+    for _ in each(lambda part: move(part if rows is None else rows[part], values[part]), parts):
+        pass
+
+
+def _rows(grad: Gradient, lazy: bool) -> tuple[Array | None, Array]:
+    """The rows that move (None: all) and their gradient."""
     if isinstance(grad, RowGradient):
-        return (grad.rows, grad.values) if lazy else (..., grad.dense())
-    return ..., grad
+        return (grad.rows, grad.values) if lazy else (None, grad.dense())
+    return None, grad
 
 
 def _check_names(params: Params, grads: Grads) -> None:

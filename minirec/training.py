@@ -45,7 +45,9 @@ def stream(seed: int, *key: int) -> np.random.Generator:
 
 
 class Optimizer(Protocol):
-    def step(self, params: dict[str, Array], grads: Grads, lr: float | None = None) -> None: ...
+    def step(
+        self, params: dict[str, Array], grads: Grads, lr: float | None = None, each: Any = map
+    ) -> None: ...
 
     def state(self) -> dict[str, Any]: ...
 
@@ -199,7 +201,7 @@ def train(
                 )
                 _require_finite(loss, params, step)
                 grads = _clip(grads, clip, step)
-                optimizer.step(params, grads, lr=schedule(step, total_steps) if schedule else None)
+                optimizer.step(params, grads, schedule(step, total_steps) if schedule else None, each)
                 losses.append(loss)
                 counts.append(weigh(batch))
                 bar.update()

@@ -54,13 +54,6 @@ class RowGradient:
     __rmul__ = __mul__
 
 
-def group_starts(sorted_ids: Array) -> Array:
-    """Where each group of equals begins.    (N,) sorted  ->  (number of different ids,)"""
-    starts = np.ones(len(sorted_ids), dtype=bool)
-    starts[1:] = sorted_ids[1:] != sorted_ids[:-1]
-    return np.flatnonzero(starts)
-
-
 def sum_by_row(ids: Array, values: Array, shape: tuple[int, ...]) -> RowGradient:
     """Σ of the values that share an id, as the gradient of a table.    ids (N,), values (N, D), shape (n, D)
 
@@ -69,7 +62,9 @@ def sum_by_row(ids: Array, values: Array, shape: tuple[int, ...]) -> RowGradient
     """
     order = np.argsort(ids, kind="stable")
     ids, sums = ids[order], values.take(order, axis=0)
-    first = group_starts(ids)
+    begins = np.ones(len(ids), dtype=bool)  # a group of equals
+    begins[1:] = ids[1:] != ids[:-1]
+    first = np.flatnonzero(begins)
     size = np.diff(first, append=len(ids))
     place = np.arange(len(ids)) - np.repeat(first, size)  # 0, 1, 2, ... in each group
     step = 1
@@ -77,15 +72,10 @@ def sum_by_row(ids: Array, values: Array, shape: tuple[int, ...]) -> RowGradient
         right = np.flatnonzero(place % (2 * step) == step)
         sums[right - step] += sums[right]
         step *= 2
-    return RowGradient(ids[first], sums[first], shape)
+    return RowGradient(ids[first], sums.take(first, axis=0), shape)
 
 
 def add_row_gradients(gradients: Sequence[RowGradient]) -> RowGradient:
-    """The sum of gradients of one table, added in their order."""
-    rows = np.sort(np.concatenate([g.rows for g in gradients]), kind="stable")  # of sorted parts: a merge
-    rows = rows[group_starts(rows)]
-    dtype = np.result_type(*(g.values for g in gradients))
-    values = np.zeros((len(rows), *gradients[0].shape[1:]), dtype=dtype)
-    for g in gradients:
-        values[np.searchsorted(rows, g.rows)] += g.values
-    return RowGradient(rows, values, gradients[0].shape)
+    """The sum of gradients of one table."""
+    rows, values = (np.concatenate([getattr(g, part) for g in gradients]) for part in ("rows", "values"))
+    return sum_by_row(rows, values, gradients[0].shape)

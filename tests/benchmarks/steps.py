@@ -76,7 +76,7 @@ class Steps:
             lambda s: training.stream(0, training.DROPOUT, self.done, s), self.each,
             lambda batch: float(np.count_nonzero(batch[1])),
         )  # fmt: skip
-        self.optimizer.step(self.params, grads)
+        self.optimizer.step(self.params, grads, each=self.each)
 
 
 @contextmanager
