@@ -27,6 +27,7 @@ def alone(function: Callable[..., Any], *args: Any) -> tuple[Any, float]:
     wire, other = context.Pipe()
     process = context.Process(target=_answer, args=(function, args, other))
     process.start()
+    other.close()  # so that a process that fails is noticed
     answer = wire.recv()
     process.join()
     return answer
