@@ -46,7 +46,7 @@ def attention_forward(
     mask = None if mask is None else np.broadcast_to(mask, shape)
     k_T = k.swapaxes(-1, -2).copy()  # in the order in which the product reads it, once for all blocks
     p = np.zeros(shape, dtype=np.result_type(q, k, scale))
-    y = np.empty((*q.shape[:-1], v.shape[-1]), dtype=np.result_type(p, v))
+    y = np.zeros((*q.shape[:-1], v.shape[-1]), dtype=np.result_type(p, v))
     for queries, keys in blocks:
         s = (q[..., queries, :] * scale) @ k_T[..., keys]
         seen = None if mask is None else mask[..., queries, keys]
@@ -80,6 +80,6 @@ def query_blocks(mask: Array | None, Tq: int, Tk: int) -> list[tuple[slice, slic
         anyone = np.any(np.atleast_2d(mask), axis=tuple(range(max(mask.ndim - 2, 0))))
         last = (np.broadcast_to(anyone, (Tq, Tk)) * np.arange(1, Tk + 1)).max(axis=1)
     return [
-        (slice(start, start + BLOCK), slice(0, max(1, last[start : start + BLOCK].max())))
+        (slice(start, start + BLOCK), slice(0, max(1, int(last[start : start + BLOCK].max()))))
         for start in range(0, Tq, BLOCK)
     ]

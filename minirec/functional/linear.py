@@ -17,8 +17,7 @@ class LinearCache(NamedTuple):
 def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
     """y = x W + b.    x (..., I), W (I, O), b (O,)  ->  y (..., O)"""
     # Two axes: one large matrix product instead of one small product per leading index.
-    y = x.reshape(-1, x.shape[-1]) @ W
-    y = y + b
+    y = x.reshape(-1, x.shape[-1]) @ W + b
     return y.reshape(*x.shape[:-1], W.shape[1]), LinearCache(x, W)
 
 
