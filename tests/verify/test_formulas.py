@@ -34,7 +34,7 @@ def public(module: Any) -> set[str]:
     return {name for name in found if not name.startswith("_")}
 
 
-# Gradients by rows: their own tests are in tests/functional/test_row_gradient.py, Embedding's entry uses them.
+# Gradients by rows: tests/functional/test_row_gradient.py examines them, the entry of Embedding uses them.
 ROWS = {"RowGradient", "add_row_gradients", "embedding_row_gradient", "sum_by_row"}
 
 
