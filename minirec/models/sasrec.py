@@ -124,13 +124,14 @@ def step_bce_backward(dloss: Any, cache: StepLossCache) -> tuple[Array, RowGradi
 def shard_size(batch: int, length: int, width: int, n_logits: int = 1) -> int:
     """Sequences per shard: equal parts of a batch, an even number of them unless it is too small to share.
 
-    An array (T, width) of a whole shard has at most 2¹⁸ numbers (1 MB in float32, near what a core's cache
-    holds), its logits (T, n_logits) at most 2²³. Below 2¹⁶ numbers two threads wait for each other longer
-    than they compute.
+    An array (T, width) of a whole shard has about 2¹⁸ numbers at most (1 MB in float32, near what a core's
+    cache holds), its logits (T, n_logits) about 2²³, or what one sequence has. Below 2¹⁶ numbers two threads
+    wait for each other longer than they compute.
     """
-    numbers = batch * length * width
-    parts = 2 * max(math.ceil(numbers / 2**19), math.ceil(batch * length * n_logits / 2**24))
-    return math.ceil(batch / parts) if numbers >= 2**16 else batch
+    numbers, logits = batch * length * width, batch * length * n_logits
+    if numbers < 2**16 and logits <= 2**23:
+        return batch
+    return math.ceil(batch / (2 * max(math.ceil(numbers / 2**19), math.ceil(logits / 2**24))))
 
 
 class SASRec(Recommender):

@@ -127,6 +127,21 @@ def test_shards_add_up_to_the_batch_though_their_steps_are_not_equally_many(loss
         )
 
 
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [
+        ((8, 10, 32), 8),  # too small to share
+        ((64, 50, 64), 32),  # two equal parts
+        ((128, 200, 64), 16),
+        ((128, 200, 64, 3500), 11),  # logits decide
+        ((8, 50, 16, 100_000), 2),  # also where the states are few
+        ((1, 10**6, 64), 1),
+    ],
+)
+def test_the_size_of_a_shard_follows_from_shapes(shape: tuple[int, ...], size: int) -> None:
+    assert sasrec.shard_size(*shape) == size
+
+
 @pytest.mark.parametrize("loss", sasrec.LOSSES)
 @pytest.mark.parametrize("residual", sasrec.RESIDUALS)
 def test_a_step_in_single_precision_meets_no_double(loss: str, residual: str) -> None:

@@ -28,7 +28,7 @@ def test_a_gradient_by_rows_names_the_rows_that_were_read(padding: bool) -> None
     gradient = table.backward(np.ones_like(y), cache)[1]["E"]
     rows = [2, 5] if padding else [0, 2, 5]
     assert gradient.rows.tolist() == rows
-    assert gradient.values[:, 0].tolist() == [2.0, 3.0] if padding else [1.0, 2.0, 3.0]
+    assert gradient.values[:, 0].tolist() == ([2.0, 3.0] if padding else [1.0, 2.0, 3.0])
     assert gradient.shape == (ROWS, WIDTH)
 
 

@@ -48,7 +48,7 @@ class Trace:
 
     def text(self, full: bool = True) -> str:
         """The trace as it is read. With `full` false a function that is called again is one line, and so are
-        more than 6 arrays of one container.
+        more than 6 arrays of one container and a matrix of zeros.
         """
         lines = [_header(self.title, self.file, 0)]
         if self.formula:
@@ -223,6 +223,8 @@ def _values(step: Step, full: bool, deeper: int = 4) -> list[str]:
         if name in step.same:
             other = step.same[name]
             found = [f"{name} {shape_of(value)} {'as above' if other == name else f'is {other}'}"]
+        elif not full and isinstance(value, np.ndarray) and value.ndim > 1 and value.size and not value.any():
+            found = [f"{name} {shape_of(value)} = 0 everywhere"]  # room for results
         else:
             found = lines_of(name, value)
         lines += [(margin + line).rstrip() for line in found]
