@@ -6,26 +6,26 @@ The table E is read twice, as input and as output (tied). Source: Kang & McAuley
 authors ("bce", one negative per step) and of Klenitskiy & Vasilev 2023 ("softmax", over all items).
 """
 
-import copy
 import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple, Self
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from minirec import functional as F
 from minirec import nn, optim, training
-from minirec.checkpoint import identity
 from minirec.data import sampling
 from minirec.data.interactions import Interactions
 from minirec.data.sequences import next_items, pad_histories, positions, trimmed
 from minirec.functional import Array, RowGradient
-from minirec.models.base import Recommender, keeps_the_old_model, one_of
+from minirec.models.base import one_of
+from minirec.models.network_recommender import Examples
+from minirec.models.sequence_recommender import SequenceRecommender
+from minirec.nn.encoder import KeysValues
 from minirec.nn.module import Grads, prefixed
 
 LOSSES = ("bce", "softmax")
-SCORED = 16  # histories in one pass of the network
 RESIDUALS = {"plain": "pre", "original": "first"}  # the order of norm and sum in a block
 
 
@@ -68,6 +68,19 @@ class SASRecNetwork(nn.Module):
         mask = nn.causal_mask(ids.shape[1]) & nn.padding_mask(ids)  # (B, 1, T, T)
         h, of_encoder = self.encoder.forward(x, mask, rng=rng)
         return h, NetworkCache(visible, of_item, of_position, of_dropout, of_encoder)
+
+    def extend(self, ids: Array, past: Sequence[KeysValues] | None = None) -> tuple[Array, list[KeysValues]]:
+        """The states (B, n, D) of the newest n of ids (B, t + n), and the past grown by them: `past` holds t.
+
+        They are those of forward, to rounding. The window must not move: ids are all that was read so far.
+        """
+        T = ids.shape[1]
+        t = past[0].k.shape[-2] if past else 0
+        e, _ = self.item_embedding.forward(ids[:, t:])  # (B, n, D)
+        p, _ = self.position_embedding.forward(positions(ids)[:, t:])  # (B, n, D)
+        x = (self.scale * e + p) * (ids[:, t:] != 0)[..., None]
+        mask = np.tri(T - t, T, t, dtype=bool) & nn.padding_mask(ids)  # (B, 1, n, T)
+        return self.encoder.extend(x, past, mask)
 
     def backward(self, dh: Array, cache: NetworkCache) -> tuple[None, Grads]:
         dx, encoder = self.encoder.backward(dh, cache.encoder)
@@ -134,94 +147,48 @@ def shard_size(batch: int, length: int, width: int, n_logits: int = 1) -> int:
     return math.ceil(batch / (2 * max(math.ceil(numbers / 2**19), math.ceil(logits / 2**24))))
 
 
-class SASRec(Recommender):
+@dataclass(eq=False)
+class SASRec(SequenceRecommender):
     """`SASRec(embedding_dim=64, num_layers=2, length=50)`: the next item from the last `length` ones.
 
     loss      "bce": the item taken against one that the user has not met, at every step; "softmax": against
               all items
     residual  "plain": the skip connection carries x; "original": norm(x), as in the authors' code
-    hidden    width of the feed-forward layers (None: embedding_dim)
-    dropout   in training only
     beta2     of Adam
     lazy      Adam moves only the rows of the table that a batch reads (`optim.Adam`): for catalogues that are
               large beside a batch, with "bce"
+
+    The other arguments are those of NetworkRecommender; hidden=None stands for embedding_dim.
     """
 
-    def __init__(
-        self,
-        embedding_dim: int = 64,
-        num_heads: int = 1,
-        num_layers: int = 2,
-        *,
-        loss: str = "softmax",
-        residual: str = "plain",
-        length: int = 50,
-        hidden: int | None = None,
-        dropout: float = 0.2,
-        lr: float = 1e-3,
-        beta2: float = 0.98,
-        lazy: bool = False,
-        batch_size: int = 128,
-        epochs: int = 200,
-        patience: int = 20,
-        dtype: str = "float32",
-    ) -> None:
-        one_of("loss", loss, LOSSES)
-        one_of("residual", residual, tuple(RESIDUALS))
-        one_of("dtype", dtype, ("float32", "float64"))
-        if lazy and loss == "softmax":
-            raise ValueError('lazy=True needs loss="bce": softmax reads every row of the table at every step')
-        counts = {
-            "embedding_dim": embedding_dim, "num_heads": num_heads, "num_layers": num_layers,
-            "length": length, "batch_size": batch_size, "epochs": epochs, "patience": patience,
-        }  # fmt: skip
-        for name, count in counts.items():
-            if count < 1:
-                raise ValueError(f"{name} must be at least 1, got {count}")
-        if embedding_dim % num_heads:
-            raise ValueError(f"embedding_dim {embedding_dim} is not divisible by num_heads {num_heads}")
-        if hidden is not None and hidden < 1:
-            raise ValueError(f"hidden must be at least 1, or None for embedding_dim, got {hidden}")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be at least 0 and below 1, got {dropout}")
-        if not lr >= 0:
-            raise ValueError(f"lr must be at least 0, got {lr}")
-        if not 0 <= beta2 < 1:
-            raise ValueError(f"beta2 must be at least 0 and below 1, got {beta2}")
-        self._settings = {
-            **counts, "loss": loss, "residual": residual, "hidden": hidden, "dropout": dropout, "lr": lr,
-            "beta2": beta2, "lazy": lazy, "dtype": dtype,
-        }  # fmt: skip
-        self.loss, self.residual, self.length, self.dropout = loss, residual, length, dropout
-        self.embedding_dim, self.num_heads, self.num_layers = embedding_dim, num_heads, num_layers
-        self.hidden = embedding_dim if hidden is None else hidden
-        self.lr, self.beta2, self.lazy, self.dtype = lr, beta2, lazy, dtype
-        self.batch_size, self.epochs, self.patience = batch_size, epochs, patience
+    _: KW_ONLY
+    loss: str = "softmax"
+    residual: str = "plain"
+    beta2: float = 0.98
+    lazy: bool = False
 
-    uses_histories = True
-    network: SASRecNetwork
-    log: training.TrainingLog
+    network: SASRecNetwork = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        one_of("loss", self.loss, LOSSES)
+        one_of("residual", self.residual, tuple(RESIDUALS))
+        super().__post_init__()
+        if self.lazy and self.loss == "softmax":
+            raise ValueError('lazy=True needs loss="bce": softmax reads every row of the table at every step')
+        if not 0 <= self.beta2 < 1:
+            raise ValueError(f"beta2 must be at least 0 and below 1, got {self.beta2}")
 
     def build(self, rng: np.random.Generator) -> SASRecNetwork:
-        """A network with random parameters in float64, of the size that the id maps ask for."""
         return SASRecNetwork(
-            rng, self.n_items, self.embedding_dim, self.num_heads, self.num_layers, self.hidden, self.length,
-            self.residual, self.dropout,
+            rng, self.n_items, self.embedding_dim, self.num_heads, self.num_layers,
+            self.hidden or self.embedding_dim, self.length, self.residual, self.dropout,
         )  # fmt: skip
 
-    @keeps_the_old_model
-    def fit(
-        self,
-        train: Interactions,
-        *,
-        valid: Interactions | None = None,
-        rng: np.random.Generator | int | None = None,
-        progress: bool = True,
-        checkpoint: str | Path | None = None,
-    ) -> Self:
-        self.remember(train)
-        seed = training.as_seed(rng, checkpoint)
-        self.network = self.build(training.stream(seed, training.INITIALIZATION)).astype(self.dtype)
+    def optimizer(self) -> optim.Adam:
+        return optim.Adam(self.lr, beta2=self.beta2, lazy=self.lazy)
+
+    def examples(self, train: Interactions) -> Examples:
+        """One per user: (inputs, targets[, negatives]), each (B, T)."""
         inputs, targets = next_items(self.histories, self.length)
         seen = train.matrix()
         usable = targets.any(axis=1)
@@ -236,32 +203,15 @@ class SASRec(Recommender):
             negatives = sampling.sample_negatives(generator, rows, self.length, seen) + 1
             return inputs[rows], targets[rows], negatives
 
-        self.log = training.train(
-            self.network.params(), draw, self.loss_and_grads, len(users),
-            optim.Adam(self.lr, beta2=self.beta2, lazy=self.lazy),
-            seed=seed, epochs=self.epochs, batch_size=self.batch_size,
-            shard_size=self.shard_size(),
-            weigh=lambda batch: float(np.count_nonzero(batch[1])),
-            validate=self.validation(train, valid) if valid else None,
-            patience=self.patience, progress=progress, name=type(self).__name__,
-            checkpoint=checkpoint, identity=identity(type(self).__name__, self.settings(), train, valid),
-        )  # fmt: skip
-        return self
+        return Examples(len(users), draw)
+
+    def weigh(self, batch: training.Batch) -> float:
+        """Steps with a target."""
+        return float(np.count_nonzero(batch[1]))
 
     def shard_size(self) -> int:
-        """Sequences per shard of a batch."""
         n_logits = self.n_items if self.loss == "softmax" else 1
         return shard_size(self.batch_size, self.length, self.embedding_dim, n_logits)
-
-    def params(self) -> dict[str, Array]:
-        """The live arrays by name."""
-        return self.network.params()
-
-    def with_params(self, params: Mapping[str, Array]) -> Self:
-        """A copy of this model that uses the given arrays."""
-        other = copy.copy(self)
-        other.network = self.network.with_params(params)
-        return other
 
     def loss_forward(self, batch: training.Batch, rng: np.random.Generator | None = None) -> tuple[Any, Any]:
         """The mean loss over the steps with a target. A batch: inputs, targets and negatives, all (B, T)."""
@@ -285,32 +235,9 @@ class SASRec(Recommender):
         grads["item_embedding.E"] = grads["item_embedding.E"] + dE  # tied: the table is input and output
         return loss, grads
 
-    def score(self, users: Array, items: Array | None = None) -> Array:
-        return self.score_histories([self.histories[u] for u in self.check_users(users)], items)
-
-    def score_histories(self, histories: Sequence[Array], items: Array | None = None) -> Array:
-        ids = pad_histories(self.check_histories(histories), self.length)
-        items = None if items is None else self.check_items(items)
-        E = self.network.item_embedding.E
-        last = np.zeros((0, E.shape[1]), dtype=E.dtype)
-        if len(ids):
-            parts = [ids[rows] for rows in training.shard_slices(len(ids), SCORED)]
-            with training.shard_threads() as each:
-                last = np.concatenate(list(each(self._last_state, parts)))  # (B, D)
-        if items is None or items.ndim == 1:
-            chosen = E[1:] if items is None else E[items + 1]
-            return np.asarray(last @ chosen.T)
-        return np.einsum("bd,bcd->bc", last, E[items + 1])
-
-    def _last_state(self, ids: Array) -> Array:
-        """(B, D) the state after the newest item."""
+    def last_states(self, histories: Sequence[Array]) -> Array:
+        ids = pad_histories(histories, self.length)
         return self.network.forward(ids[:, trimmed(ids) :])[0][:, -1]
 
-    def settings(self) -> dict[str, Any]:
-        return dict(self._settings)
-
-    def state(self) -> dict[str, Array]:
-        return self.network.params()
-
-    def load_state(self, state: dict[str, Array]) -> None:
-        self.network = self.build(np.random.default_rng(0)).with_params(state)
+    def output_table(self) -> Array:
+        return self.network.item_embedding.E[1:]

@@ -9,21 +9,20 @@ bare int was to be embedded; a batch of ids was read as one sequence, so that us
 and dropout was still active at prediction.
 """
 
-import copy
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Self
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any
 
 import numpy as np
 
-from minirec import optim, training
-from minirec.checkpoint import identity
+from minirec import training
 from minirec.data import sampling
 from minirec.data.interactions import Interactions
 from minirec.data.sequences import Prefixes, pad_histories
 from minirec.functional import Array
-from minirec.models.base import Recommender, keeps_the_old_model, one_of
+from minirec.models.base import one_of
 from minirec.models.candidate_loss import LOSSES, candidate_loss_backward, candidate_loss_forward
+from minirec.models.network_recommender import Examples, NetworkRecommender
 from minirec.models.transformer_network import TransformerNetwork
 from minirec.nn.module import Grads
 
@@ -33,7 +32,8 @@ def shard_size(length: int, candidates: int, width: int, hidden: int) -> int:
     return max(1, 2**16 // ((length + candidates) * max(width, hidden)))
 
 
-class TransformerRecommender(Recommender):
+@dataclass(eq=False)
+class TransformerRecommender(NetworkRecommender):
     """The document's model: `TransformerRecommender(embedding_dim=64, num_heads=8, num_layers=2)`.
 
     source       "history": the encoder reads the last `length` items; "user": it reads the user's embedding
@@ -44,142 +44,75 @@ class TransformerRecommender(Recommender):
     loss         "softmax", "bce", "bpr" over the item taken and `negatives` uniform items that the user has
                  not met in training, or "squared" on ratings
     num_layers   of the encoder, and as many of the decoder
-    hidden       width of the feed-forward layers (None: 4 embedding_dim)
-    dropout      in training only
+
+    The other arguments are those of NetworkRecommender; hidden=None stands for 4 embedding_dim.
     """
 
-    def __init__(
-        self,
-        embedding_dim: int = 64,
-        num_heads: int = 8,
-        num_layers: int = 2,
-        *,
-        source: str = "history",
-        candidates: str = "pointwise",
-        loss: str = "softmax",
-        length: int = 50,
-        negatives: int = 63,
-        hidden: int | None = None,
-        dropout: float = 0.1,
-        lr: float = 1e-3,
-        batch_size: int = 128,
-        epochs: int = 3,
-        patience: int = 2,
-        dtype: str = "float32",
-    ) -> None:
-        one_of("source", source, ("history", "user"))
-        one_of("candidates", candidates, ("pointwise", "listwise"))
-        one_of("loss", loss, LOSSES)
-        one_of("dtype", dtype, ("float32", "float64"))
-        counts = {
-            "embedding_dim": embedding_dim, "num_heads": num_heads, "num_layers": num_layers,
-            "length": length, "batch_size": batch_size, "epochs": epochs, "patience": patience,
-        }  # fmt: skip
-        for name, count in counts.items():
-            if count < 1:
-                raise ValueError(f"{name} must be at least 1, got {count}")
-        if embedding_dim % num_heads:
-            raise ValueError(f"embedding_dim {embedding_dim} is not divisible by num_heads {num_heads}")
-        if negatives < 1 and loss != "squared":
-            raise ValueError(f'negatives must be at least 1 with loss="{loss}", got {negatives}')
-        if hidden is not None and hidden < 1:
-            raise ValueError(f"hidden must be at least 1, or None for 4 embedding_dim, got {hidden}")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be at least 0 and below 1, got {dropout}")
-        if not lr >= 0:
-            raise ValueError(f"lr must be at least 0, got {lr}")
-        self._settings = {
-            **counts,
-            "source": source,
-            "candidates": candidates,
-            "loss": loss,
-            "negatives": negatives,
-            "hidden": hidden,
-            "dropout": dropout,
-            "lr": lr,
-            "dtype": dtype,
-        }
-        self.source, self.candidates, self.loss = source, candidates, loss
-        self.embedding_dim, self.num_heads, self.num_layers = embedding_dim, num_heads, num_layers
-        self.length, self.negatives, self.dropout = length if source == "history" else 1, negatives, dropout
-        self.hidden = 4 * embedding_dim if hidden is None else hidden
-        self.lr, self.batch_size, self.epochs, self.patience = lr, batch_size, epochs, patience
-        self.dtype = dtype
-        self.uses_histories = source == "history"
+    num_heads: int = 8
+    _: KW_ONLY
+    source: str = "history"
+    candidates: str = "pointwise"
+    loss: str = "softmax"
+    negatives: int = 63
+    dropout: float = 0.1
+    epochs: int = 3
+    patience: int = 2
+
+    network: TransformerNetwork = field(init=False, repr=False)
+
+    hidden_default = "4 embedding_dim"
+    clip = 1.0
+
+    def __post_init__(self) -> None:
+        one_of("source", self.source, ("history", "user"))
+        one_of("candidates", self.candidates, ("pointwise", "listwise"))
+        one_of("loss", self.loss, LOSSES)
+        super().__post_init__()
+        if self.negatives < 1 and self.loss != "squared":
+            raise ValueError(f'negatives must be at least 1 with loss="{self.loss}", got {self.negatives}')
+        self.uses_histories = self.source == "history"
         self.mu = 0.0
 
-    network: TransformerNetwork
-    log: training.TrainingLog
+    @property
+    def source_length(self) -> int:
+        """Ids that the encoder reads."""
+        return self.length if self.source == "history" else 1
 
     def build(self, rng: np.random.Generator) -> TransformerNetwork:
-        """A network with random parameters in float64, of the size that the id maps ask for."""
         return TransformerNetwork(
             rng, self.n_users, self.n_items, self.embedding_dim, self.num_heads, self.num_layers,
-            self.hidden, self.length, self.source, self.candidates, self.dropout,
+            self._hidden(), self.source_length, self.source, self.candidates, self.dropout,
         )  # fmt: skip
 
-    @keeps_the_old_model
-    def fit(
-        self,
-        train: Interactions,
-        *,
-        valid: Interactions | None = None,
-        rng: np.random.Generator | int | None = None,
-        progress: bool = True,
-        checkpoint: str | Path | None = None,
-    ) -> Self:
+    def _hidden(self) -> int:
+        return self.hidden or 4 * self.embedding_dim
+
+    def examples(self, train: Interactions) -> Examples:
+        """One per event: (source (B, T), candidates (B, C)[, ratings (B,)])."""
         if self.loss == "squared" and train.ratings is None:
             raise ValueError('loss="squared" needs ratings, and these interactions have none')
-        self.remember(train)
-        seed = training.as_seed(rng, checkpoint)
-        self.network = self.build(training.stream(seed, training.INITIALIZATION)).astype(self.dtype)
-        examples = Prefixes(train, self.length)
+        prefixes = Prefixes(train, self.source_length)
         self.mu = float(train.ratings.mean()) if self.loss == "squared" else 0.0  # type: ignore[union-attr]
-        C = 1 if self.loss == "squared" else 1 + self.negatives
         seen = train.matrix()
-        usable = np.arange(len(examples))
+        usable = np.arange(len(prefixes))
         if self.loss != "squared":
             # Somebody who has met every item leaves no negatives.
-            usable = usable[seen.row_counts()[examples.users] < self.n_items]
+            usable = usable[seen.row_counts()[prefixes.users] < self.n_items]
 
         def draw(rows: Array, generator: np.random.Generator) -> training.Batch:
             rows = usable[rows]
-            users, targets = examples.users[rows], examples.targets[rows, None]
-            source = examples.sources(rows) if self.source == "history" else users[:, None]
+            users, targets = prefixes.users[rows], prefixes.targets[rows, None]
+            source = prefixes.sources(rows) if self.source == "history" else users[:, None]
             if self.loss == "squared":
-                return source, targets + 1, (examples.ratings[rows] - self.mu).astype(self.dtype)  # type: ignore[index]
+                return source, targets + 1, (prefixes.ratings[rows] - self.mu).astype(self.dtype)  # type: ignore[index]
             negatives = sampling.sample_negatives(generator, users, self.negatives, seen)
             return source, np.concatenate([targets, negatives], axis=1) + 1  # ids are items shifted by one
 
-        self.log = training.train(
-            self.network.params(),
-            draw,
-            self.loss_and_grads,
-            len(usable),
-            optim.Adam(self.lr),
-            seed=seed,
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            shard_size=shard_size(self.length, C, self.embedding_dim, self.hidden),
-            clip=1.0,
-            validate=self.validation(train, valid) if valid else None,
-            patience=self.patience,
-            progress=progress,
-            name=type(self).__name__,
-            checkpoint=checkpoint,
-            identity=identity(type(self).__name__, self.settings(), train, valid),
-        )
-        return self
+        return Examples(len(usable), draw)
 
-    def params(self) -> dict[str, Array]:
-        """The live arrays by name."""
-        return self.network.params()
-
-    def with_params(self, params: Mapping[str, Array]) -> Self:
-        """A copy of this model that uses the given arrays."""
-        other = copy.copy(self)
-        other.network = self.network.with_params(params)
-        return other
+    def shard_size(self) -> int:
+        n_candidates = 1 if self.loss == "squared" else 1 + self.negatives
+        return shard_size(self.source_length, n_candidates, self.embedding_dim, self._hidden())
 
     def loss_forward(self, batch: training.Batch, rng: np.random.Generator | None = None) -> tuple[Any, Any]:
         """The mean loss of a batch (source, candidates[, ratings])."""
@@ -211,7 +144,7 @@ class TransformerRecommender(Recommender):
                 return np.tile(self.score(some, items).mean(axis=0), (len(histories), 1))
             rows = np.broadcast_to(items, (len(histories), np.shape(items)[-1]))  # each user's own items
             return np.stack([self.score(some, row).mean(axis=0) for row in rows])
-        return self._score_sources(pad_histories(histories, self.length), items)
+        return self._score_sources(pad_histories(histories, self.source_length), items)
 
     def _score_sources(self, source: Array, items: Array | None) -> Array:
         """(B, C) scores for sources (B, T) and items (C,) or (B, C); None stands for all items.
@@ -247,9 +180,6 @@ class TransformerRecommender(Recommender):
         _, cache = self.network.forward(pad_histories([kept], len(kept)), self.check_items(items)[None] + 1)
         blocks = cache.decoder.blocks
         return np.stack([block.cross_attention.f.attention.p[0] for block in blocks])
-
-    def settings(self) -> dict[str, Any]:
-        return dict(self._settings)
 
     def state(self) -> dict[str, Array]:
         return {**self.network.params(), "mu": np.array(self.mu)}

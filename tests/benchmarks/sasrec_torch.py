@@ -66,8 +66,8 @@ class TorchSASRec(nn.Module):
 def twin(model: SASRec) -> TorchSASRec:
     """The PyTorch model with the size and the parameters of a minirec one."""
     net = TorchSASRec(
-        model.n_items, model.embedding_dim, model.num_heads, model.num_layers, model.hidden, model.length,
-        model.dropout,
+        model.n_items, model.embedding_dim, model.num_heads, model.num_layers,
+        model.hidden or model.embedding_dim, model.length, model.dropout,
     )  # fmt: skip
     ours = model.params()
 

@@ -1,0 +1,55 @@
+"""What all sequence models share: a state after the history, and its products with the rows of the items.
+
+    score of item i = h · table[i] (+ bias[i]),    h the state after the newest item
+
+They score users that they have never seen, from a history of any length.
+"""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from minirec import training
+from minirec.functional import Array
+from minirec.models.network_recommender import NetworkRecommender
+
+SCORED = 16  # histories in one pass of the network
+
+
+@dataclass(eq=False)
+class SequenceRecommender(NetworkRecommender):
+    """A subclass gives the state after each history, and the table that it is multiplied with."""
+
+    uses_histories = True
+
+    @abstractmethod
+    def last_states(self, histories: Sequence[Array]) -> Array:
+        """(B, D) the states after B histories: item indices, oldest first, of any length, none included."""
+
+    @abstractmethod
+    def output_table(self) -> Array:
+        """(I, D) one row per item."""
+
+    def output_bias(self) -> Array | None:
+        """(I,) what is added to every score of an item, or None."""
+        return None
+
+    def score(self, users: Array, items: Array | None = None) -> Array:
+        return self.score_histories([self.histories[u] for u in self.check_users(users)], items)
+
+    def score_histories(self, histories: Sequence[Array], items: Array | None = None) -> Array:
+        histories = self.check_histories(histories)
+        items = None if items is None else self.check_items(items)
+        table, bias = self.output_table(), self.output_bias()
+        h = np.zeros((0, table.shape[1]), dtype=table.dtype)
+        if histories:
+            parts = [histories[rows] for rows in training.shard_slices(len(histories), SCORED)]
+            with training.shard_threads() as each:
+                h = np.concatenate(list(each(self.last_states, parts)))  # (B, D)
+        chosen = table if items is None else table[items]  # (I, D), (C, D) or (B, C, D)
+        scores = np.einsum("bd,bcd->bc", h, chosen) if chosen.ndim == 3 else h @ chosen.T
+        if bias is not None:
+            scores += bias if items is None else bias[items]
+        return np.asarray(scores)
