@@ -367,7 +367,7 @@ def test_no_trace_of_the_sheet_shows_the_sheet() -> None:
 def test_a_long_trace_is_folded_and_full_shows_it(capsys: Any) -> None:
     short, full = (run(capsys, f"trace MultiHeadAttention{more}")[1] for more in ("", " --full"))
     lines = short.splitlines()
-    assert 1.5 * len(lines) < len(full.splitlines())
+    assert len(lines) + 200 < len(full.splitlines())
     assert full.count("y = x.reshape(-1, x.shape[-1]) @ W + b") == 4
     assert short.count("y = x.reshape(-1, x.shape[-1]) @ W + b") == 1
     assert sum(line.split()[:3] == ["linear_forward", "as", "above"] for line in lines) == 3

@@ -193,6 +193,13 @@ class Recommender(ABC):
         candidates: Sequence[Id] | None = None,
     ) -> Recommendations:
         """The k best items after each history (external item ids, oldest first), for users never seen."""
+        seen = self.item_indices(histories)
+        items = self._candidates(candidates)
+        blocks = (self.score_histories(seen[block], items) for block in self._blocks(len(seen)))
+        return self._best(blocks, seen, k, exclude_seen, items)
+
+    def item_indices(self, histories: Sequence[Sequence[Id]]) -> list[Array]:
+        """Histories of external item ids as arrays of item indices; UnknownIdError names an unknown one."""
         for history in [histories] if isinstance(histories, str) else histories:
             if isinstance(history, str) or not isinstance(history, Iterable):
                 got = "text" if isinstance(history, str) else repr(history)
@@ -200,10 +207,7 @@ class Recommender(ABC):
                     f"histories must be a list of lists of item ids, got {got}: write [[id, id, ...]]"
                 )
         self._fitted()
-        seen = [np.array([self._index("item", i) for i in h], dtype=np.int64) for h in histories]
-        items = self._candidates(candidates)
-        blocks = (self.score_histories(seen[block], items) for block in self._blocks(len(seen)))
-        return self._best(blocks, seen, k, exclude_seen, items)
+        return [np.array([self._index("item", i) for i in h], dtype=np.int64) for h in histories]
 
     def _candidates(self, candidates: Sequence[Id] | None) -> Array | None:
         """(C,) item indices without repetition; None stands for all items."""
@@ -222,10 +226,7 @@ class Recommender(ABC):
         items: Array | None,
     ) -> Recommendations:
         """The k best of each row; the scores in `blocks` are those of `items` (C,), or of all items."""
-        if isinstance(k, bool) or not isinstance(k, int | np.integer):
-            raise TypeError(f"k must be a whole number, got {k!r}")
-        if k < 1:
-            raise ValueError(f"k must be at least 1, got {k}")
+        check_count("k", k)
         columns = np.arange(self.n_items) if items is None else items
         best_items: list[list[Any]] = []
         best = np.full((len(seen), k), -math.inf)
@@ -331,6 +332,20 @@ def one_of(name: str, value: Any, allowed: Sequence[str]) -> None:
     """Raise a ValueError that lists what is allowed."""
     if value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+
+
+def refuse_checkpoint(model: Recommender, checkpoint: str | Path | None, why: str) -> None:
+    """Raise a ValueError where a file is named for a training that cannot go on from one."""
+    if checkpoint is not None:
+        raise ValueError(f"checkpoint {checkpoint}: {type(model).__name__} {why}: leave it out")
+
+
+def check_count(name: str, value: Any) -> None:
+    """Raise a TypeError or ValueError for what is not a whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name} must be a whole number, got {value!r}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value}")
 
 
 def keeps_the_old_model(fit: Callable[P, R]) -> Callable[P, R]:

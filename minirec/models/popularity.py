@@ -8,7 +8,7 @@ import numpy as np
 
 from minirec.data.interactions import Interactions
 from minirec.functional import Array
-from minirec.models.base import Recommender
+from minirec.models.base import Recommender, refuse_checkpoint
 
 
 class Popularity(Recommender):
@@ -25,10 +25,7 @@ class Popularity(Recommender):
         progress: bool = True,
         checkpoint: str | Path | None = None,
     ) -> Self:
-        if checkpoint is not None:
-            raise ValueError(
-                f"checkpoint {checkpoint}: Popularity counts once and has no epochs: leave it out"
-            )
+        refuse_checkpoint(self, checkpoint, "counts once and has no epochs")
         self.remember(train)
         self.counts = np.bincount(train.items, minlength=train.n_items).astype(np.float64)
         return self

@@ -42,12 +42,19 @@ class SequenceRecommender(NetworkRecommender):
     def score_histories(self, histories: Sequence[Array], items: Array | None = None) -> Array:
         histories = self.check_histories(histories)
         items = None if items is None else self.check_items(items)
-        table, bias = self.output_table(), self.output_bias()
-        h = np.zeros((0, table.shape[1]), dtype=table.dtype)
-        if histories:
-            parts = [histories[rows] for rows in training.shard_slices(len(histories), SCORED)]
+        parts = [histories[rows] for rows in training.shard_slices(len(histories), SCORED)]
+        if len(parts) == 1:
+            h = self.last_states(histories)
+        elif parts:
             with training.shard_threads() as each:
                 h = np.concatenate(list(each(self.last_states, parts)))  # (B, D)
+        else:
+            h = np.zeros_like(self.output_table()[:0])
+        return self.score_states(h, items)
+
+    def score_states(self, h: Array, items: Array | None = None) -> Array:
+        """(B, I) or (B, C) the scores after states h (B, D)."""
+        table, bias = self.output_table(), self.output_bias()
         chosen = table if items is None else table[items]  # (I, D), (C, D) or (B, C, D)
         scores = np.einsum("bd,bcd->bc", h, chosen) if chosen.ndim == 3 else h @ chosen.T
         if bias is not None:

@@ -10,6 +10,7 @@ from minirec.nn.linear import Linear
 from minirec.nn.masks import causal_mask, diagonal_mask, padding_mask
 from minirec.nn.module import Grads, Module
 from minirec.nn.multi_head_attention import MultiHeadAttention, merge_heads, split_heads
+from minirec.nn.relative_attention import RelativeBlock, RelativeMultiHeadAttention
 from minirec.nn.transformer import Transformer
 
 __all__ = [
@@ -25,6 +26,8 @@ __all__ = [
     "Linear",
     "Module",
     "MultiHeadAttention",
+    "RelativeBlock",
+    "RelativeMultiHeadAttention",
     "Transformer",
     "causal_mask",
     "diagonal_mask",

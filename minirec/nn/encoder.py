@@ -1,5 +1,10 @@
-"""The Transformer encoder: blocks of self-attention and feed-forward (Vaswani et al. 2017; section 3.1)."""
+"""The Transformer encoder: blocks of self-attention and feed-forward (Vaswani et al. 2017; section 3.1).
 
+Where no position sees a later one, earlier positions stay what they are when new ones come. `extend` then
+computes the new ones alone, from the keys and values that each block kept of the earlier ones.
+"""
+
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +20,13 @@ from minirec.nn.residual import ResidualCache, check_norm, residual_backward, re
 class EncoderBlockCache(NamedTuple):
     attention: ResidualCache  # attention.f.attention.p (..., H, T, T) are the weights
     feed_forward: ResidualCache
+
+
+class KeysValues(NamedTuple):
+    """What a block keeps of the positions that it has read."""
+
+    k: Array  # (..., H, t, K)
+    v: Array  # (..., H, t, K)
 
 
 class EncoderBlock(Module):
@@ -53,6 +65,26 @@ class EncoderBlock(Module):
             x, self.feed_forward.forward, self.norm2, self.norm, self.dropout, rng
         )
         return x, EncoderBlockCache(of_attention, of_feed_forward)
+
+    def extend(
+        self, x: Array, past: KeysValues | None = None, mask: Array | None = None
+    ) -> tuple[Array, KeysValues]:
+        """y at the n positions x (..., n, D) that follow the t of `past`, and the past of t + n positions.
+
+        mask is broadcastable to (..., H, n, t + n). With a causal one this is what forward gives for all
+        positions, its last n rows, to rounding: earlier ones do not change. No dropout, no gradients.
+        """
+
+        def attend(z: Array) -> tuple[Array, KeysValues]:
+            k, v, _ = self.attention.project_kv(z)  # (..., H, n, K)
+            if past is not None:
+                k, v = np.concatenate([past.k, k], axis=-2), np.concatenate([past.v, v], axis=-2)
+            y, _ = self.attention.attend(z, k, v, mask)
+            return y, KeysValues(k, v)
+
+        x, of_attention = residual_forward(x, attend, self.norm1, self.norm, 0.0, None)
+        x, _ = residual_forward(x, self.feed_forward.forward, self.norm2, self.norm, 0.0, None)
+        return x, of_attention.f
 
     def backward(self, dy: Array, cache: EncoderBlockCache) -> tuple[Array, Grads]:
         dx, feed_forward, norm2 = residual_backward(
@@ -105,6 +137,16 @@ class Encoder(Module):
             caches.append(cache)
         x, last = self.norm.forward(x) if self.norm else (x, None)
         return x, EncoderCache(caches, last)
+
+    def extend(
+        self, x: Array, past: Sequence[KeysValues] | None = None, mask: Array | None = None
+    ) -> tuple[Array, list[KeysValues]]:
+        """The same as EncoderBlock.extend for all blocks, with one past for each."""
+        grown = []
+        for i, block in enumerate(self.blocks):
+            x, kept = block.extend(x, past[i] if past else None, mask)
+            grown.append(kept)
+        return self.norm.forward(x)[0] if self.norm else x, grown
 
     def backward(self, dy: Array, cache: EncoderCache) -> tuple[Array, Grads]:
         dx, norm = self.norm.backward(dy, cache.last) if self.norm else (dy, {})

@@ -55,16 +55,33 @@ class MultiHeadAttention(Module):
         self.W_o, self.b_o = glorot_uniform(rng, width, width), np.zeros(width)
         self.heads = heads
 
+    def project_kv(
+        self, key: Array, value: Array | None = None
+    ) -> tuple[Array, Array, tuple[LinearCache, LinearCache]]:
+        """k, v (..., H, T, K), what queries attend to, and their caches; without value, both are of key."""
+        k, of_k = F.linear_forward(key, self.W_k, self.b_k)  # (..., T, D)
+        v, of_v = F.linear_forward(key if value is None else value, self.W_v, self.b_v)  # (..., T, D)
+        return split_heads(k, self.heads), split_heads(v, self.heads), (of_k, of_v)
+
+    def attend(
+        self, query: Array, k: Array, v: Array, mask: Array | None = None
+    ) -> tuple[Array, tuple[LinearCache, AttentionCache, LinearCache]]:
+        """y (..., Tq, D) from query (..., Tq, D) and k, v of project_kv, and the caches of its three steps.
+
+        k and v may be kept: later queries attend to them without projecting the keys again.
+        """
+        q, of_q = F.linear_forward(query, self.W_q, self.b_q)  # (..., Tq, D)
+        q = split_heads(q, self.heads)  # (..., H, Tq, K)
+        a, of_attention = F.attention_forward(q, k, v, mask)  # (..., H, Tq, K)
+        y, of_y = F.linear_forward(merge_heads(a), self.W_o, self.b_o)  # (..., Tq, D)
+        return y, (of_q, of_attention, of_y)
+
     def forward(
         self, query: Array, key: Array, value: Array, mask: Array | None = None
     ) -> tuple[Array, MultiHeadAttentionCache]:
-        q, of_q = F.linear_forward(query, self.W_q, self.b_q)  # (..., Tq, D)
-        k, of_k = F.linear_forward(key, self.W_k, self.b_k)  # (..., Tk, D)
-        v, of_v = F.linear_forward(value, self.W_v, self.b_v)  # (..., Tk, D)
-        q, k, v = (split_heads(x, self.heads) for x in (q, k, v))  # (..., H, T, K)
-        a, of_attention = F.attention_forward(q, k, v, mask)  # (..., H, Tq, K)
-        y, of_y = F.linear_forward(merge_heads(a), self.W_o, self.b_o)  # (..., Tq, D)
-        return y, MultiHeadAttentionCache(of_q, of_k, of_v, of_attention, of_y)
+        k, v, of_kv = self.project_kv(key, value)  # (..., H, Tk, K)
+        y, (of_q, of_attention, of_y) = self.attend(query, k, v, mask)  # (..., Tq, D)
+        return y, MultiHeadAttentionCache(of_q, *of_kv, of_attention, of_y)
 
     def backward(self, dy: Array, cache: MultiHeadAttentionCache) -> tuple[tuple[Array, Array, Array], Grads]:
         da, dW_o, db_o = F.linear_backward(dy, cache.output)

@@ -1,11 +1,13 @@
 """Multi-head attention: its entry in the formula sheet for drawn masks, the scale, and what it refuses."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sheet import holds
-from strategies import degenerate, masks, normal, seeds
+from strategies import degenerate, frozen, masks, normal, seeds
 
 from minirec import nn
 from minirec.verify.formula import Built
@@ -14,6 +16,12 @@ from minirec.verify.formulas import SHEET
 B, TQ, TK, H, K = 2, 3, 5, 4, 2
 D = H * K  # 8; no axis of the other arrays has this length
 NONE, ALL, KEYS, QUERIES = range(4)
+
+
+def moved(layer: Any) -> Any:
+    """The layer with no bias at 0 and no gain at 1."""
+    rng = np.random.default_rng(2)
+    return layer.with_params({name: a + rng.standard_normal(a.shape) for name, a in layer.params().items()})
 
 
 def inputs(*shape: int) -> st.SearchStrategy[np.ndarray]:
@@ -65,6 +73,31 @@ def test_split_and_merge(heads: int, x: np.ndarray, batch: bool) -> None:
 def test_four_columns_in_two_heads() -> None:
     x = np.array([[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]])
     assert nn.split_heads(x, 2).tolist() == [[[1.0, 2.0], [5.0, 6.0]], [[3.0, 4.0], [7.0, 8.0]]]
+
+
+def test_forward_is_attend_after_project_kv_bit_for_bit() -> None:
+    layer, rng = moved(nn.MultiHeadAttention(np.random.default_rng(0), D, H)), np.random.default_rng(1)
+    query, key, value = (rng.standard_normal((B, t, D)) for t in (TQ, TK, TK))
+    mask = rng.random((B, H, TQ, TK)) < 0.7
+    k, v, _ = layer.project_kv(key, value)
+    assert k.shape == v.shape == (B, H, TK, K)
+    assert np.array_equal(layer.attend(query, k, v, mask)[0], layer.forward(query, key, value, mask)[0])
+    alone = layer.project_kv(key)  # one input for both
+    assert np.array_equal(alone[0], k)
+    assert np.array_equal(alone[1], layer.project_kv(value, key)[1])
+
+
+def test_later_queries_attend_to_keys_that_were_kept() -> None:
+    layer, rng = moved(nn.MultiHeadAttention(np.random.default_rng(0), D, H)), np.random.default_rng(1)
+    x, mask = frozen(rng.standard_normal((B, TK, D))), nn.causal_mask(TK)
+    y, _ = layer.forward(x, x, x, mask)
+    k, v, _ = layer.project_kv(x)
+    k, v = frozen(k), frozen(v)
+    for t in range(TK):
+        one, _ = layer.attend(x[:, t : t + 1], k, v, mask[t : t + 1])
+        np.testing.assert_allclose(one[:, 0], y[:, t], rtol=0, atol=1e-13, equal_nan=False)
+    earlier, _, _ = layer.project_kv(x[:, :2])
+    np.testing.assert_allclose(earlier, k[:, :, :2], rtol=0, atol=1e-13, equal_nan=False)
 
 
 def test_a_width_that_heads_do_not_divide() -> None:

@@ -9,6 +9,7 @@ import inspect
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -25,7 +26,7 @@ TRACE = str(VERIFY / "tracing" / "trace.py")  # where the recording is started
 # Statements in these parts of the package are shown.
 SHOWN = tuple(
     str(PACKAGE / part)
-    for part in ("functional", "nn", "optim.py", "metrics.py", "evaluation.py", "models", "data")
+    for part in ("functional", "nn", "optim.py", "metrics.py", "evaluation", "models", "data")
 )
 # Not these: sums of rows, whose value stands below the line that asks for it.
 PLAIN = str(PACKAGE / "functional" / "reductions.py")
@@ -83,8 +84,11 @@ class Recorder:
     def start(self, frame: FrameType, event: str, arg: Any) -> Any:
         if event != "call" or not self.shown(frame.f_code):
             return None
-        depth = sum(self.shown(f.f_code) for f in _callers(frame))
-        if depth > self.limit or (depth > 0 and frame.f_code.co_name == "<lambda>"):
+        above = [f for f in _callers(frame) if self.shown(f.f_code)]
+        depth = len(above)
+        # An object that calls its own methods only cuts one formula into pieces: that is no level deeper.
+        own = sum(_is_own_method(inner, outer) for inner, outer in pairwise([frame, *above]))
+        if depth - own > self.limit or (depth > 0 and frame.f_code.co_name == "<lambda>"):
             return None
         names = _argument_names(frame.f_code)
         given = {name: frame.f_locals[name] for name in names if name in frame.f_locals}
@@ -205,6 +209,10 @@ def _callers(frame: FrameType) -> Iterator[FrameType]:
     while caller is not None and caller.f_code.co_filename != TRACE:
         yield caller
         caller = caller.f_back
+
+
+def _is_own_method(inner: FrameType, outer: FrameType) -> bool:
+    return "self" in inner.f_locals and inner.f_locals["self"] is outer.f_locals.get("self")
 
 
 def _argument_names(code: CodeType) -> tuple[str, ...]:
