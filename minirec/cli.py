@@ -1,4 +1,4 @@
-"""The command line: python -m minirec <demo|train|recommend|evaluate|data|verify|trace>.
+"""The command line: python -m minirec <demo|train|recommend|evaluate|compare|data|verify|trace>.
 
 Each command is a thin layer over the package. A wrong input ends with one line that says what to do, and
 exit code 2; only a fault of minirec itself shows a traceback.
@@ -19,10 +19,22 @@ from typing import Any
 import numpy as np
 
 import minirec
-from minirec import cli_verify, demo, evaluation, plots
-from minirec.data import Dataset, Interactions, leave_one_out
-from minirec.data.named import NAMES, open_dataset
-from minirec.models import MODELS, Recommender
+from minirec import cli_compare, cli_verify, demo, evaluation, plots
+from minirec.cli_data import (
+    DATA,
+    METRICS,
+    add_data_options,
+    add_run_options,
+    add_source_options,
+    kind_of,
+    needs_ratings,
+    open_data,
+    print_terms,
+    reading,
+    split,
+)
+from minirec.data.named import NAMES
+from minirec.models import Recommender
 from minirec.models.base import UnknownIdError
 from minirec.models.presets import PRESETS, preset
 from minirec.storage import ModelFileError
@@ -39,8 +51,6 @@ from minirec.usage import (
     whole_number,
 )
 
-METRICS = ("hit_rate", "ndcg", "mrr")  # with one hidden item per user, recall is the hit rate
-ROLES = ("user", "item", "rating", "timestamp")
 WRITTEN = "a model.npz that train or demo has written"
 
 
@@ -66,6 +76,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     parser = build_parser()
     try:
         options = parser.parse_args(arguments)
+        options.arguments = sys.argv[1:] if arguments is None else list(arguments)
     except SystemExit as end:  # after --help, --version or an error of argparse
         return int(end.code or 0)
     if options.command is None:
@@ -97,75 +108,10 @@ def build_parser() -> argparse.ArgumentParser:
     _add_train(commands)
     _add_recommend(commands)
     _add_evaluate(commands)
+    cli_compare.add(commands)
     _add_data(commands)
     cli_verify.add(commands)
     return parser
-
-
-DATA = f"{', '.join(NAMES)}, or a file of interactions (CSV, TSV) or its folder"
-
-
-def _add_data_options(parser: argparse.ArgumentParser, default: str | None = None) -> None:
-    parser.add_argument(
-        "--data",
-        default=default,
-        required=default is None,
-        metavar="DATA",
-        help=DATA + (f" (default: {default})" if default else ""),
-    )
-    _add_source_options(parser)
-
-
-def _add_source_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--from", dest="source", metavar="PATH", help="for ml-100k: a folder or zip that holds MovieLens 100K"
-    )
-    file = parser.add_argument_group("how to read a file")
-    for role in ROLES:
-        file.add_argument(
-            f"--{role}-column",
-            metavar="NAME",
-            help=f"the column of the {role}, if its name is not a usual one",
-        )
-    file.add_argument("--encoding", metavar="NAME", help="such as latin-1 (default: utf-8)")
-    file.add_argument(
-        "--duplicates",
-        choices=("error", "keep", "last"),
-        help="when a user meets an item twice: stop, keep all, or keep the last (default: error)",
-    )
-
-
-def _reading(name: str, options: argparse.Namespace) -> dict[str, Any]:
-    """How to read the file `name`, as far as it is said. An option that would be ignored is an error."""
-    values = {role: getattr(options, f"{role}_column") for role in ROLES}
-    values |= {"encoding": options.encoding, "duplicates": options.duplicates}
-    given = {option: value for option, value in values.items() if value is not None}
-    if options.source is not None and name != "ml-100k":
-        raise UsageError(
-            f"--from {options.source} is for ml-100k only, the data here are {name}: leave it out"
-        )
-    if given and name in NAMES:
-        option = next(f"--{option}-column" if option in ROLES else f"--{option}" for option in given)
-        raise UsageError(f"{option} is for files only, the data here are {name}: leave it out")
-    return given
-
-
-def _open(name: str, options: argparse.Namespace) -> Dataset:
-    given = _reading(name, options)
-    if name in NAMES:
-        return open_dataset(name, source=options.source, seed=options.seed)
-    return open_dataset(name, **given)
-
-
-def _split(dataset: Dataset, name: str) -> tuple[Interactions, Interactions, Interactions]:
-    """Leave-one-out, with an error before the training where there is nothing to hold out."""
-    train, valid, test = leave_one_out(dataset.interactions)
-    if len(test) == 0:
-        raise UsageError(
-            f"{name}: none of the {train.n_users} users has 3 interactions or more, so none can be held out "
-            "for validation and test: give more data"
-        )
-    return train, valid, test
 
 
 def _load(name: str) -> Recommender:
@@ -196,24 +142,19 @@ def _add_demo(commands: Any) -> None:
         "the whole path in a minute: train, compare, recommend, explain, and write a report",
         "demo\ndemo --data ml-100k --out minirec-demo-ml",
     )
-    _add_data_options(parser, "shop")
+    add_data_options(parser, "shop")
     parser.add_argument("--out", default="minirec-demo", metavar="DIR", help="folder (default: minirec-demo)")
-    _add_run_options(parser)
-
-
-def _add_run_options(parser: argparse.ArgumentParser) -> None:
-    add_seed(parser, "seed of everything random")
-    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    add_run_options(parser)
 
 
 def run_demo(options: argparse.Namespace) -> None:
     dataset = None
     if options.data == "shop":
-        _reading("shop", options)  # only the check: the demo makes the shop itself, with its truth
+        reading("shop", options)  # only the check: the demo makes the shop itself, with its truth
     else:
-        dataset = _open(options.data, options)
-        _split(dataset, options.data)
-        _print_terms(dataset)
+        dataset = open_data(options.data, options)
+        split(dataset, options.data)
+        print_terms(dataset)
     folder_of(options.out)
     demo.run(
         options.data if options.data in NAMES else "",
@@ -239,7 +180,7 @@ def _add_train(commands: Any) -> None:
         "train --data ratings.csv --model mf --out runs/mf --set dim=32 --set epochs=20\n"
         "train --data shop --model mf --out runs/mf --checkpoint mf.checkpoint.npz",
     )
-    _add_data_options(parser)
+    add_data_options(parser)
     parser.add_argument(
         "--model", required=True, choices=tuple(PRESETS), metavar="NAME", help=f"one of {names}"
     )
@@ -260,22 +201,23 @@ def _add_train(commands: Any) -> None:
         help="written after each epoch; if it is there already, training goes on from it, to the same bits "
         "as if it had never ended",
     )
-    _add_run_options(parser)
+    add_run_options(parser)
 
 
 def run_train(options: argparse.Namespace) -> None:
     model = _make(options)
-    dataset = _open(options.data, options)
-    train, valid, test = _split(dataset, options.data)
-    if getattr(model, "loss", "") == "squared" and train.ratings is None:
+    dataset = open_data(options.data, options)
+    train, valid, test = split(dataset, options.data)
+    if needs_ratings(model) and train.ratings is None:
         raise UsageError(
             f"squared loss needs ratings, and {options.data} has none: name their column with "
             "--rating-column, or train another model, such as --model mf"
         )
     folder = folder_of(options.out)
-    if options.checkpoint and Path(options.checkpoint).resolve() == (folder / "model.npz").resolve():
-        raise UsageError(f"--checkpoint {options.checkpoint} is where the model goes: give another file name")
-    _print_terms(dataset)
+    taken = [(folder / name).resolve() for name in ("model.npz", "metrics.json", "losses.svg")]
+    if options.checkpoint and Path(options.checkpoint).resolve() in taken:
+        raise UsageError(f"--checkpoint {options.checkpoint} is a file of the results: give another file name")
+    print_terms(dataset)
     print(f"{dataset.interactions.describe()}.")
     try:
         model.fit(
@@ -317,7 +259,7 @@ def run_train(options: argparse.Namespace) -> None:
 
 def _make(options: argparse.Namespace) -> Recommender:
     """The model of --model with its preset for the data, changed by --set."""
-    kind = MODELS[options.model.removesuffix("-squared")]
+    kind = kind_of(options.model)
     settings = preset(options.model, options.data)
     known = kind().settings()
     for pair in options.set:
@@ -398,7 +340,7 @@ def _add_evaluate(commands: Any) -> None:
         "evaluate --model runs/shop/model.npz --data shop",
     )
     parser.add_argument("--model", required=True, metavar="FILE", help=WRITTEN)
-    _add_data_options(parser)
+    add_data_options(parser)
     parser.add_argument(
         "-k", type=whole_number(1), default=10, metavar="N", help="cut-off of the metrics (default: 10)"
     )
@@ -407,8 +349,8 @@ def _add_evaluate(commands: Any) -> None:
 
 def run_evaluate(options: argparse.Namespace) -> None:
     model = _load(options.model)
-    dataset = _open(options.data, options)
-    train, valid, test = _split(dataset, options.data)
+    dataset = open_data(options.data, options)
+    train, valid, test = split(dataset, options.data)
     if model.user_ids != train.user_ids or model.item_ids != train.item_ids:
         raise UsageError(
             f"{options.model} was trained on other data than {options.data}, users or items differ "
@@ -438,7 +380,7 @@ def _add_data(commands: Any) -> None:
         "data visits.csv --user-column who --item-column page",
     )
     parser.add_argument("name", nargs="?", metavar="DATA", help=f"{DATA}; without it, say what there is")
-    _add_source_options(parser)
+    add_source_options(parser)
     add_seed(parser, "seed of the shop")
 
 
@@ -450,15 +392,10 @@ def run_data(options: argparse.Namespace) -> None:
             "FILE      any CSV or TSV with columns for user and item, rating and timestamp if there are any"
         )
         return
-    dataset = _open(options.name, options)
+    dataset = open_data(options.name, options)
     print(f"{dataset.name}: {dataset.interactions.describe()}.")
     print(f"digest {dataset.digest}")
-    _print_terms(dataset)
-
-
-def _print_terms(dataset: Dataset) -> None:
-    if dataset.terms:
-        print(f"Terms of use: {dataset.terms}")
+    print_terms(dataset)
 
 
 if __name__ == "__main__":

@@ -18,10 +18,10 @@ from minirec.functional import Array, RowGradient
 Params = Mapping[str, Array]
 Gradient = Array | RowGradient
 Map = Callable[..., Any]
-
-PART = 2**16  # numbers of a table that move at once: its moments and temporaries stay in a core's cache
 Grads = Mapping[str, Gradient]
 State = dict[str, Any]
+
+PART = 2**16  # numbers of a table that move at once: its moments and temporaries stay in a core's cache
 
 
 def sgd_step(param: Array, grad: Array, velocity: Array, lr: float, momentum: float) -> tuple[Array, Array]:
@@ -174,8 +174,9 @@ class AdamW:
         lr = self.lr if lr is None else lr
         _check_names(params, grads)
         for name, param in params.items():
-            rows, _ = _rows(grads[name], self.adam.lazy)
-            param[... if rows is None else rows] *= 1.0 - lr * self.weight_decay
+            grad = grads[name]
+            moved = grad.rows if isinstance(grad, RowGradient) and self.adam.lazy else ...
+            param[moved] *= 1.0 - lr * self.weight_decay
         self.adam.step(params, grads, lr, each)
 
     def state(self) -> State:

@@ -392,10 +392,11 @@ def roofline(
         x = np.array([0.6 * intensities.min(), 2.5 * max(intensities.max(), peak / memory)])
         axes.set(xscale="log", yscale="log", xlim=x)
         corner = np.unique(np.concatenate([x, [peak / memory, peak / cache]]).clip(*x))
-        for speed, words, i in ((cache, "cache", 2), (memory, "main memory", 0)):
+        for speed, words, i, side in ((cache, "cache", 2, "right"), (memory, "main memory", 0, "left")):
             axes.plot(corner, np.minimum(peak, speed * corner), color=COLORS[i], ls=DASHES[i], zorder=1)
-            at = (2 * x[0], 2 * speed * x[0])
-            _label(axes, f"{words}: {speed:.0f} GB/s", at, (10, -10), COLORS[i], "left")
+            at = (peak / speed / 3, peak / 3)  # below the roof, on the side where no other line is
+            shift = (-10, 4) if side == "right" else (10, -10)
+            _label(axes, f"{words}: {speed:.0f} GB/s", at, shift, COLORS[i], side)
         _label(axes, f"matrix product: {peak:.0f} GFLOP/s", (x[1], peak), (-4, 6), INK, "right")
         points = []
         for i, (_, (intensity, whole, shard)) in enumerate(operations.items()):

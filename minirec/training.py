@@ -22,8 +22,9 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from minirec import checkpoint as checkpoints
+from minirec import functional as F
 from minirec import optim
-from minirec.functional import Array, RowGradient, add_row_gradients
+from minirec.functional import Array, RowGradient
 
 Batch = tuple[Array, ...]  # arrays that share their first axis, one entry per example
 Grads = dict[str, Any]  # {name: array or RowGradient}
@@ -70,6 +71,13 @@ class TrainingLog:
         return self.validation[-1][0] - self.best_epoch if self.validation else 0
 
 
+def describe(optimizer: Any) -> dict[str, Any]:
+    """The kind and the settings of an optimizer: its public attributes, without what it remembers."""
+    public = {name: value for name, value in vars(optimizer).items() if not name.startswith("_")}
+    kept = {name: describe(v) if hasattr(v, "step") else v for name, v in public.items()}
+    return {"kind": type(optimizer).__name__, **kept}
+
+
 def shard_slices(n: int, size: int) -> list[slice]:
     """A batch of n examples cut into shards of `size`, in order."""
     return [slice(start, min(start + size, n)) for start in range(0, n, size)]
@@ -109,7 +117,10 @@ def batch_gradients(
                 total[name] += g
             else:
                 total[name] = g.copy()
-    return loss, {name: total[name] if name in total else add_row_gradients(rows[name]) for name in grads}
+    for name, of_rows in rows.items():
+        by_row = F.add_row_gradients(of_rows)
+        total[name] = total[name] + by_row if name in total else by_row
+    return loss, {name: total[name] for name in grads}
 
 
 def train(
@@ -156,7 +167,7 @@ def train(
     if checkpoint is not None:
         facts = checkpoints.facts_of(
             identity, params, seed=seed, examples=n_examples, batch_size=batch_size, shard_size=shard_size,
-            clip=clip, optimizer=type(optimizer).__name__, validation=validate is not None,
+            clip=clip, optimizer=describe(optimizer), validation=validate is not None,
             **{"epochs (the rates of a schedule depend on them)": epochs if schedule else None},
         )  # fmt: skip
         if found := checkpoints.find_checkpoint(checkpoint, facts, epochs, patience):

@@ -33,7 +33,8 @@ def speed(stored: Stored) -> str:
     for size, by_dropout in by_size(stored["rows"]):
         cells = size_cells(size)
         for row in by_dropout.values():
-            cells += [f"{row['ms'][name]:.1f} ms" for name in ("minirec", "torch")] + [f"{row['ratio']:.2f}"]
+            cells += [f"{row['ms'][name]:.1f} ms" for name in ("minirec", "torch")]
+            cells.append("{:.2f} [{:.2f}, {:.2f}]".format(row["ratio"], *row["ratios"]))
         rows.append(cells)
     threads = stored["rows"][0]["threads"]
     words = f"minirec: {threads['minirec']}. {threads['torch']}. {stored['machine']}."
@@ -47,7 +48,8 @@ def speed_and_share(stored: Stored, roofline: Stored) -> str:
         assert size == share["size"]
         row = by_dropout[0.0]
         cells = [f"{row['ms']['minirec']:.1f} ms", f"{share['gflops']:.0f}", f"{share['share']:.0%}"]
-        rows.append(size_cells(size) + cells + [f"{row['ratio']:.2f}"])
+        ratio = "{:.2f} [{:.2f}, {:.2f}]".format(row["ratio"], *row["ratios"])
+        rows.append(size_cells(size) + cells + [ratio])
     head = ["B, T, D, blocks, F", "items", "loss", "a step", "GFLOP/s", "of the product", "PyTorch = 1"]
     return table(head, rows, 3)
 
@@ -96,12 +98,17 @@ def parts(stored: Stored) -> str:
     return table(["per cent of a step", *heads], rows)
 
 
+def span(row: Stored) -> str:
+    """The median of a few measurements, and the least and the largest of them."""
+    return "{:.0f} ms [{:.0f}, {:.0f}]".format(row["ms"], *row["range_ms"])
+
+
 def growth(stored: Stored) -> str:
     """Milliseconds and peak memory as one size grows and the others stay."""
     rows = []
     for name in ("T", "D", "B"):
         for row in stored["sweeps"][name]:
-            rows.append([f"{name} = {row['value']}", f"{row['ms']:.0f} ms", f"{row['peak_mb']:.0f} MB"])
+            rows.append([f"{name} = {row['value']}", span(row), f"{row['peak_mb']:.0f} MB"])
     return table(["", "a step", "peak memory of the process"], rows)
 
 
@@ -111,7 +118,7 @@ def items(stored: Stored) -> str:
     rows = [
         [
             f"{a['value']:,}",
-            *(cell for r in (a, b) for cell in (f"{r['ms']:.0f} ms", f"{r['peak_mb']:.0f} MB")),
+            *(cell for r in (a, b) for cell in (span(r), f"{r['peak_mb']:.0f} MB")),
         ]
         for a, b in zip(large, small, strict=True)
     ]
@@ -125,13 +132,12 @@ def scoring(stored: Stored) -> str:
     rows = []
     for row in stored["rows"]:
         size = f"{row['size']['users']:,} users x {row['size']['items']:,} items"
-        rows.append([size, "before scoring", "", f"{row['peak_mb_before']:.0f} MB"])
         for task, words in (
             ("evaluation", "evaluate"),
             ("recommendation", "the ten best"),
             ("epoch", "an epoch"),
         ):
             if task in row:
-                cells = [f"{row[task]['seconds']:.1f} s", f"{row[task]['peak_mb']:.0f} MB"]
-                rows.append([size, words, *cells])
-    return table(["catalogue", "", "time", "peak memory"], rows, 2)
+                cells = [f"{row[task][key]:.0f} MB" for key in ("mb_before", "mb_peak")]
+                rows.append([size, words, f"{row[task]['seconds']:.1f} s", *cells])
+    return table(["catalogue", "", "time", "memory before", "at the peak"], rows, 2)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -364,6 +365,27 @@ def test_without_lazy_a_gradient_by_rows_is_the_same_as_an_array(make: Callable[
         by_row.step(one, {"E": gradient})
         by_array.step(two, {"E": gradient.dense()})
         assert np.array_equal(one["E"], two["E"])
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("make", LAZY)
+def test_a_table_that_moves_in_parts_gets_the_same_bits(
+    make: Callable[[bool], Any], lazy: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    start, bias = rng.standard_normal((13, 3)), rng.standard_normal(7)
+    whole, parts = {"E": start.copy(), "b": bias.copy()}, {"E": start.copy(), "b": bias.copy()}
+    one, other = make(lazy), make(lazy)
+    with ThreadPoolExecutor(2) as pool:
+        for step, read in enumerate((np.arange(13), np.array([1, 2, 3, 5, 8, 11, 12]), np.arange(2, 13))):
+            grads = {"E": RowGradient(read, rng.standard_normal((len(read), 3)), (13, 3)), "b": bias}
+            monkeypatch.setattr(optim, "PART", 10**9)
+            one.step(whole, grads)
+            monkeypatch.setattr(optim, "PART", 6)  # two rows
+            other.step(parts, grads, each=(map, pool.map)[step % 2])
+            assert np.array_equal(whole["E"], parts["E"])
+            assert np.array_equal(whole["b"], parts["b"])
+    assert (whole["E"] != start).all()
 
 
 @pytest.mark.parametrize("make", LAZY)

@@ -58,7 +58,7 @@ def attention_forward(
 def attention_backward(dy: Array, cache: AttentionCache) -> tuple[Array, Array, Array]:
     """ds = p ⊙ (dp − Σ p ⊙ dp) with dp = dy vᵀ;    dq = ds k / √K,  dk = dsᵀ q / √K,  dv = pᵀ dy"""
     scale = 1.0 / math.sqrt(cache.q.shape[-1])
-    dq, dk, dv = (np.zeros(x.shape, dtype=np.result_type(dy, cache.p)) for x in cache[:3])
+    dq, dk, dv = (np.zeros(x.shape, dtype=np.result_type(dy, *cache[:4])) for x in cache[:3])
     v_T = cache.v.swapaxes(-1, -2).copy()
     for queries, keys in cache.blocks:
         q, k, p = cache.q[..., queries, :], cache.k[..., keys, :], cache.p[..., queries, keys]
@@ -73,7 +73,7 @@ def attention_backward(dy: Array, cache: AttentionCache) -> tuple[Array, Array, 
 def query_blocks(mask: Array | None, Tq: int, Tk: int) -> list[tuple[slice, slice]]:
     """Queries in blocks, each with the keys up to the last one that any of them may see.
 
-    Under a causal mask the first block sees few keys: nearly half of all scores are never computed.
+    Under a causal mask the first block sees few keys: of 200 x 200 scores 40 % are never computed.
     """
     last = np.full(Tq, Tk)
     if mask is not None:

@@ -14,7 +14,7 @@ import numpy as np
 from minirec.functional.arguments import Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RowGradient:
     """The gradient of a table of `shape` (n, D): `values[i]` for row `rows[i]`, 0 for all others.
 
@@ -42,7 +42,9 @@ class RowGradient:
     def __add__(self, other: RowGradient | Array) -> RowGradient | Array:
         if isinstance(other, RowGradient):
             return add_row_gradients([self, other])
-        total = other.copy()
+        if other.shape != self.shape:
+            raise ValueError(f"gradients of tables of shapes {self.shape} and {other.shape} cannot be added")
+        total = other.astype(np.result_type(other, self.values))
         total[self.rows] += self.values
         return total
 
@@ -76,6 +78,8 @@ def sum_by_row(ids: Array, values: Array, shape: tuple[int, ...]) -> RowGradient
 
 
 def add_row_gradients(gradients: Sequence[RowGradient]) -> RowGradient:
-    """The sum of gradients of one table."""
+    """The sum of gradients of one table; ValueError where their tables have different shapes."""
+    if len({g.shape for g in gradients}) > 1:
+        raise ValueError(f"gradients of tables of shapes {', '.join(str(g.shape) for g in gradients)} cannot be added")
     rows, values = (np.concatenate([getattr(g, part) for g in gradients]) for part in ("rows", "values"))
     return sum_by_row(rows, values, gradients[0].shape)

@@ -2,8 +2,9 @@
 
     python tests/benchmarks/growth.py            [--write keeps the figures in tests/results/growth.json]
 
-Each point runs in a process of its own: median time of a step after two, and the peak memory. One negative
-per step; the points with many items use lazy Adam, whose cost does not follow the table.
+Each point runs in a process of its own: median time of a step after two, and the peak memory. A sweep goes
+round three times, and the median of the three stands with their range, since one measurement may be 20 % off.
+One negative per step; the points with many items use lazy Adam, whose cost does not follow the table.
 """
 
 import argparse
@@ -23,6 +24,7 @@ SWEEPS: dict[str, list[Size]] = {
     "items": [BASE._replace(items=10**n) for n in (3, 4, 5, 6)],
     "items, B 16": [BASE._replace(batch=16, items=10**n) for n in (3, 4, 5, 6)],
 }
+ROUNDS = 3
 FIELDS = {"T": "length", "D": "width", "B": "batch", "items": "items", "items, B 16": "items"}
 
 
@@ -45,14 +47,14 @@ def main() -> None:
     found: dict[str, list[dict[str, Any]]] = {}
     for name, sizes in SWEEPS.items():
         print(f"{name}: {sizes[0]} and up")
-        for size in sizes:
-            lazy = name.startswith("items")
-            seconds, peak = alone(seconds_per_step, size, lazy)
-            value = getattr(size, FIELDS[name])
-            found.setdefault(name, []).append(
-                {"value": value, "ms": 1e3 * seconds, "peak_mb": peak, "lazy": lazy}
-            )
-            print(f"  {FIELDS[name]} {value:>9,}: {1e3 * seconds:8.1f} ms, peak {peak:7.0f} MB", flush=True)
+        lazy = name.startswith("items")
+        rounds = [[alone(seconds_per_step, size, lazy) for size in sizes] for _ in range(ROUNDS)]
+        for size, runs in zip(sizes, zip(*rounds, strict=True), strict=True):
+            ms, peak = sorted(1e3 * seconds for seconds, _ in runs), max(peak for _, peak in runs)
+            row = {"value": getattr(size, FIELDS[name]), "ms": ms[ROUNDS // 2], "range_ms": [ms[0], ms[-1]]}
+            found.setdefault(name, []).append(row | {"peak_mb": peak, "lazy": lazy})
+            span = f"{ms[ROUNDS // 2]:8.1f} ms [{ms[0]:.1f}, {ms[-1]:.1f}]"
+            print(f"  {FIELDS[name]} {row['value']:>9,}: {span}, peak {peak:7.0f} MB", flush=True)
     if options.write:
         store_figures("growth", "growth.py --write", {"base": BASE._asdict(), "sweeps": found})
 

@@ -1,9 +1,13 @@
-"""Run a function in a process of its own, to learn the memory that it takes at its peak."""
+"""The memory that a function takes: in a process of its own at its peak, or while it runs."""
 
 import multiprocessing
+import os
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 
@@ -15,6 +19,33 @@ def peak_megabytes() -> float:
         return float("nan")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def held_megabytes() -> float:
+    """What this process holds now, in MB; NaN where the system does not tell (all but Linux)."""
+    status = Path("/proc/self/statm")
+    if not status.exists():
+        return float("nan")
+    return int(status.read_text(encoding="utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+@contextmanager
+def watched() -> Iterator[list[float]]:
+    """A list of what the process holds at the start, every 20 ms, and at the end, in MB."""
+    seen, ended = [held_megabytes()], threading.Event()
+
+    def look() -> None:
+        while not ended.wait(0.02):
+            seen.append(held_megabytes())
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        ended.set()
+        watcher.join()
+        seen.append(held_megabytes())
 
 
 def _answer(function: Callable[..., Any], args: tuple[Any, ...], wire: Connection) -> None:

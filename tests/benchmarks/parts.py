@@ -35,7 +35,7 @@ def parts(size: Size, dropout: float) -> dict[str, float]:
         before, spent = dict(vars(F)), Counter[str]()
         for name in F.__all__:
             if name.endswith(("_forward", "_backward", "_gradient", "_gradients")):
-                part = name.replace("_row_gradient", " backward, by row").replace("_row_gradients", " rows")
+                part = name.replace("_row_gradients", " rows").replace("_row_gradient", " backward, by row")
                 setattr(F, name, timed(part.replace("_forward", " forward"), before[name], spent))
         training.optimizer.step = timed("Adam", training.optimizer.step, spent)  # type: ignore[method-assign]
         try:

@@ -1,14 +1,15 @@
 """What a training step is made of: operations and bytes of each formula, and how fast this machine does them.
 
-    python tests/benchmarks/roofline.py [--write]
+    python tests/benchmarks/roofline.py [--write | --draw]
 
 At one size (B 128, T 200, D 64) each formula runs in one thread, once on the whole batch and once shard by
-shard, on the same numbers; then whole steps with shards of every size. `--write` keeps the figures in
-tests/results/roofline.json and draws two of them for tutorials/pages/. The last part gives, for each size of
-the table, the share of the machine's matrix-product speed that whole steps reach on all cores.
+shard, on the same numbers; then whole steps with shards of every size. The last part gives, for each size of
+the table, the share of the machine's matrix-product speed that whole steps reach on all cores. What was
+measured goes to tests/results/roofline.json with `--write`; `--draw` draws its figures for tutorials/pages/.
 """
 
 import argparse
+import json
 import os
 import statistics
 import time
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from steps import SIZES, Size, steps, untrained
-from stored import store_figures
+from stored import RESULTS, store_figures
 from threadpoolctl import threadpool_limits
 
 from minirec import functional as F
@@ -139,7 +140,7 @@ def operations(size: Size) -> dict[str, Operation]:
         "dropout": Operation(norms, 2 * N * D, BYTES * 3 * N * D, in_parts(drop, x)),
         "relu": Operation(blocks, N * D, BYTES * 2 * N * D, in_parts(F.relu_forward, x)),
         "embedding": Operation(
-            3, N * D, BYTES * 2 * N * D, in_parts(lambda i: F.embedding_forward(E, i), ids)
+            4, N * D, BYTES * 2 * N * D, in_parts(lambda i: F.embedding_forward(E, i), ids)
         ),
         "embedding, backward": Operation(
             3, N * D, BYTES * 2 * N * D,
@@ -163,10 +164,32 @@ def arithmetic(size: Size) -> float:
     return 3 * forward
 
 
+def draw() -> None:
+    """The two figures of what stands in roofline.json."""
+    content = json.loads((RESULTS / "roofline.json").read_text(encoding="utf-8"))
+    points = {
+        name: (
+            row["operations"] / row["bytes"],
+            row["operations"] / row["whole_ms"] / 1e6,
+            row["operations"] / row["shards_ms"] / 1e6,
+        )
+        for name, row in content["operations"].items()
+    }
+    roof = plots.roofline(points, content["peaks"]["1"], content["memory"], content["cache"])
+    curve = content["shard_sizes"]
+    plots.save(roof, FIGURES / "roofline.svg")
+    plots.save(plots.shard_times(curve["sizes"], curve["ms"], curve["chosen"]), FIGURES / "shard-sizes.svg")
+    print("wrote roofline.svg and shard-sizes.svg in tutorials/pages/figures/")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--write", action="store_true", help="keep the figures, and draw them")
+    parser.add_argument("--draw", action="store_true", help="measure nothing, draw what is kept")
     options = parser.parse_args()
+    if options.draw:
+        draw()
+        return
     cores = os.cpu_count() or 1
     peaks = {threads: product_speed(threads) for threads in sorted({1, cores})}
     memory, cache = stream_speed(2**24), stream_speed(2**14)
@@ -217,17 +240,7 @@ def main() -> None:
         by_size = {"sizes": sizes, "chosen": chosen, "ms": curve}
         content |= {"operations": found, "steps": shares, "shard_sizes": by_size}
         store_figures("roofline", "roofline.py --write", content)
-        points = {
-            name: (
-                row["operations"] / row["bytes"],
-                row["operations"] / row["whole_ms"] / 1e6,
-                row["operations"] / row["shards_ms"] / 1e6,
-            )
-            for name, row in found.items()
-        }
-        plots.save(plots.roofline(points, peaks[1], memory, cache), FIGURES / "roofline.svg")
-        plots.save(plots.shard_times(sizes, curve, chosen), FIGURES / "shard-sizes.svg")
-        print("wrote roofline.svg and shard-sizes.svg in tutorials/pages/figures/")
+        draw()
 
 
 if __name__ == "__main__":

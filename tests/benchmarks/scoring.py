@@ -12,7 +12,7 @@ import time
 from typing import Any, NamedTuple
 
 import numpy as np
-from memory import alone
+from memory import alone, watched
 from steps import Size, steps
 from stored import store_figures
 
@@ -43,35 +43,33 @@ def untrained(size: Catalogue) -> tuple[SASRec, tuple[Interactions, Interactions
     return model, parts
 
 
-def evaluation(size: Catalogue) -> float:
-    """Seconds to evaluate every user over the whole catalogue."""
+def evaluation(size: Catalogue) -> tuple[float, list[float]]:
+    """Seconds to evaluate every user over the whole catalogue, and the memory held meanwhile."""
     model, (train, valid, test) = untrained(size)
-    began = time.perf_counter()
-    evaluate(model, train, test, also_seen=valid)
-    return time.perf_counter() - began
+    with watched() as held:
+        began = time.perf_counter()
+        evaluate(model, train, test, also_seen=valid)
+    return time.perf_counter() - began, held
 
 
-def recommendation(size: Catalogue) -> float:
-    """Seconds for the ten best items of every user, as a list of ids."""
+def recommendation(size: Catalogue) -> tuple[float, list[float]]:
+    """Seconds for the ten best items of every user, as a list of ids, and the memory held meanwhile."""
     model, _ = untrained(size)
-    began = time.perf_counter()
-    model.recommend(model.user_ids, k=10)
-    return time.perf_counter() - began
+    with watched() as held:
+        began = time.perf_counter()
+        model.recommend(model.user_ids, k=10)
+    return time.perf_counter() - began, held
 
 
-def preparation(size: Catalogue) -> None:
-    """What the process holds before it scores."""
-    untrained(size)
-
-
-def epoch(size: Catalogue) -> float:
+def epoch(size: Catalogue) -> tuple[float, list[float]]:
     """Seconds for as many training steps as an epoch has, one negative, batches of 128."""
     with steps(Size(128, size.length, 64, 2, 64, size.items)) as training:
         training.step()
-        began = time.perf_counter()
-        for _ in range(math.ceil(size.users / 128)):
-            training.step()
-        return time.perf_counter() - began
+        with watched() as held:
+            began = time.perf_counter()
+            for _ in range(math.ceil(size.users / 128)):
+                training.step()
+        return time.perf_counter() - began, held
 
 
 def main() -> None:
@@ -80,14 +78,13 @@ def main() -> None:
     options = parser.parse_args()
     rows = []
     for size in CATALOGUES:
-        _, before = alone(preparation, size)
-        row: dict[str, Any] = {"size": size._asdict(), "peak_mb_before": before}
-        print(f"{size.users:,} users x {size.items:,} items, T {size.length}: {before:.0f} MB before scoring")
+        row: dict[str, Any] = {"size": size._asdict()}
+        print(f"{size.users:,} users x {size.items:,} items, T {size.length}")
         tasks = [evaluation, recommendation] + ([epoch] if size is CATALOGUES[0] else [])
         for task in tasks:
-            seconds, peak = alone(task, size)
-            row[task.__name__] = {"seconds": seconds, "peak_mb": peak}
-            print(f"  {task.__name__:<15} {seconds:7.1f} s, peak {peak:6.0f} MB", flush=True)
+            (seconds, held), _ = alone(task, size)
+            row[task.__name__] = {"seconds": seconds, "mb_before": held[0], "mb_peak": max(held)}
+            print(f"  {task.__name__:<15} {seconds:7.1f} s, {held[0]:6.0f} MB before, peak {max(held):6.0f} MB")
         rows.append(row)
     if options.write:
         store_figures("scoring", "scoring.py --write", {"rows": rows})

@@ -10,6 +10,8 @@ from sheet import holds
 from strategies import frozen, masks, normal, rows, scales
 
 from minirec import functional as F
+from minirec.functional import attention
+from minirec.verify import check_gradient
 
 B, TQ, TK, K, V = 2, 3, 7, 5, 11
 qs, ks, vs = normal(B, TQ, K), normal(B, TK, K), normal(B, TK, V)
@@ -49,6 +51,54 @@ def test_the_sheet_holds_for_masks_of_every_shape(shape: tuple[int, ...]) -> Non
         hidden = np.ones(shape, dtype=bool)
         hidden[..., [1, 4]] = False  # keys that no query sees
         holds("attention", q, k, v, frozen(hidden))
+
+
+def causal_and_padded(T: int) -> np.ndarray:
+    """(B, T, T): causal, and the second row has two items of padding, whose queries see nothing."""
+    padding = np.arange(T) >= np.array([0, 2]).reshape(2, 1, 1)
+    return frozen(np.tri(T, dtype=bool) & padding)
+
+
+@pytest.mark.parametrize("block", [1, 2, 3, 5])
+@pytest.mark.parametrize("kind", ["none", "random", "causal and padded", "nothing"])
+def test_blocks_of_queries_change_nothing(block: int, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "BLOCK", block)
+    q, k, v = draw(0, B, TK, K), draw(1, B, TK, K), draw(2, B, TK, V)
+    mask = {
+        "none": None,
+        "random": frozen(np.random.default_rng(3).random((B, TK, TK)) < 0.5),
+        "causal and padded": causal_and_padded(TK),
+        "nothing": frozen(np.zeros((TK, TK), dtype=bool)),
+    }[kind]
+    masks = [] if mask is None else [mask]
+    holds("attention", q, k, v, *masks)
+    if kind != "nothing":
+        report = check_gradient(lambda *x: F.attention_forward(*x, *masks), F.attention_backward, q, k, v)
+        assert report.ok, str(report)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_more_queries_than_a_block_has(masked: bool) -> None:
+    T = 97  # three blocks of the size that is in use, the last one short
+    assert attention.BLOCK < T
+    q, k, v, dy = draw(0, B, T, K), draw(1, B, T, K), draw(2, B, T, V), draw(3, B, T, V)
+    mask = causal_and_padded(T) if masked else np.ones((B, T, T), dtype=bool)
+    s = np.where(mask, q @ k.swapaxes(1, 2) / math.sqrt(K), -1e30)
+    p = np.where(mask, np.exp(s - s.max(axis=2, keepdims=True)), 0.0)
+    p /= np.maximum(p.sum(axis=2, keepdims=True), 1e-300)
+    dp = dy @ v.swapaxes(1, 2)
+    ds = p * (dp - (p * dp).sum(axis=2, keepdims=True)) / math.sqrt(K)
+    y, cache = F.attention_forward(q, k, v, frozen(mask) if masked else None)
+    expected = (p @ v, ds @ k, ds.swapaxes(1, 2) @ q, p.swapaxes(1, 2) @ dy)
+    for ours, theirs in zip((y, *F.attention_backward(dy, cache)), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-13 * np.abs(theirs).max(), equal_nan=False)
+
+
+def test_keys_that_a_block_cannot_see_are_not_computed() -> None:
+    blocks = attention.query_blocks(np.tri(97, dtype=bool), 97, 97)
+    assert [(q.start, k.stop) for q, k in blocks] == [(0, 40), (40, 80), (80, 97)]
+    computed = sum(40 * k.stop for _, k in attention.query_blocks(np.tri(200, dtype=bool), 200, 200))
+    assert computed / 200**2 == 0.6  # as its docstring says
 
 
 @given(normal(B, 5, K), normal(B, 5, K), normal(B, 5, V))

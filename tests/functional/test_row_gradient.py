@@ -31,6 +31,14 @@ def test_values_of_one_id_are_summed(ids: np.ndarray) -> None:
     assert np.array_equal(values, before)
 
 
+def test_gradients_of_different_tables_are_not_added() -> None:
+    one, other = (F.RowGradient(np.array([1]), np.ones((1, 2)), (rows, 2)) for rows in (3, 5))
+    with pytest.raises(ValueError, match=r"tables of shapes \(3, 2\), \(5, 2\) cannot be added"):
+        one + other
+    with pytest.raises(ValueError, match=r"tables of shapes \(3, 2\) and \(7, 2\) cannot be added"):
+        one + np.zeros((7, 2))
+
+
 def test_a_long_sum_in_single_precision_is_pairwise() -> None:
     ids, values = np.zeros(2**20, dtype=np.int64), np.full((2**20, 1), 0.1, dtype=np.float32)
     gradient = F.sum_by_row(ids, values, (2, 1))
