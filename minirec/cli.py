@@ -216,7 +216,9 @@ def run_train(options: argparse.Namespace) -> None:
     folder = folder_of(options.out)
     taken = [(folder / name).resolve() for name in ("model.npz", "metrics.json", "losses.svg")]
     if options.checkpoint and Path(options.checkpoint).resolve() in taken:
-        raise UsageError(f"--checkpoint {options.checkpoint} is a file of the results: give another file name")
+        raise UsageError(
+            f"--checkpoint {options.checkpoint} is a file of the results: give another file name"
+        )
     print_terms(dataset)
     print(f"{dataset.interactions.describe()}.")
     try:

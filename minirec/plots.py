@@ -347,6 +347,30 @@ def comparison(
     return figure
 
 
+def by_size(
+    curves: Mapping[str, Sequence[tuple[float, tuple[float, float, float]]]], size: str, metric: str
+) -> Figure:
+    """{name: [(size, (mean, low, high)), ...]}: how a metric follows a size, with the interval as a band."""
+    with style():
+        figure = _figure(6.8, 3.9)
+        axes = figure.subplots()
+        for i, (name, curve) in enumerate(curves.items()):
+            x = [at for at, _ in curve]
+            middle, low, high = zip(*(values for _, values in curve), strict=True)
+            axes.plot(x, middle, label=name, ms=5, **_look(i))
+            axes.fill_between(x, low, high, color=COLORS[i % len(COLORS)], alpha=0.12, lw=0)
+        ticks = sorted({round(at) for curve in curves.values() for at, _ in curve})
+        axes.set_xscale("log")
+        axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+        axes.minorticks_off()
+        axes.set(xlabel=size, ylabel=metric, ylim=(0, None))
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=8.5)
+        axes.grid(True)
+        axes.annotate("bands: 95 % bootstrap intervals over users", (0, 1), (0, 4), xycoords="axes fraction",
+                      textcoords="offset points", fontsize=8, color="#666666")  # fmt: skip
+    return figure
+
+
 def verification(
     steps: Array,
     errors: Mapping[str, Array],

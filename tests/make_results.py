@@ -1,12 +1,10 @@
 """Make the figures that take long, and store them in tests/results/*.json. Not part of the test run.
 
-    python tests/make_results.py ratings    biased factorization on MovieLens 100K, 5-fold: RMSE, MAE, times
-    python tests/make_results.py ranking    MovieLens 100K, leave-one-out, each model of the demo
-    python tests/make_results.py sasrec     MovieLens 100K, SASRec with each loss and residual, three seeds
+    python tests/make_results.py ratings    MovieLens 100K, factorization and SVD++, 5-fold: RMSE, MAE, times
     python tests/make_results.py shop       the synthetic shop, three seeds, with paired differences
     python tests/make_results.py demo       what the demo prints, and the figures of the README
     python tests/make_results.py verify     the figure of the README that shows a gradient check
-    python tests/make_results.py readme     put the tables into the README
+    python tests/make_results.py readme     put the tables into the README and the pages
     python tests/make_results.py all
 
 README and pages print figures from these files, and tests/test_readme.py compares them. The first three need
@@ -31,7 +29,7 @@ import minirec
 from minirec import evaluation, plots
 from minirec.data import concatenate, k_fold, leave_one_out, load_ml100k, synthetic
 from minirec.data.named import shop_dataset
-from minirec.models import MODELS, MatrixFactorization
+from minirec.models import MODELS
 from minirec.models.presets import preset
 from minirec.verify.formula import check_place
 from minirec.verify.formulas import SHEET
@@ -40,23 +38,23 @@ RESULTS = readme_tables.RESULTS
 FIGURES = Path(__file__).parent.parent / "tutorials" / "pages" / "figures"
 METRICS = ("hit_rate", "ndcg", "mrr")
 SEEDS = (0, 1, 2)
-SASRECS = (("softmax", "original", SEEDS), ("softmax", "plain", (0,)), ("bce", "original", SEEDS))
 
 
 def ratings() -> None:
-    """Surprise's protocol for SVD: 5-fold cross-validation, RMSE and MAE as means over the folds."""
+    """Surprise's protocol for SVD and SVD++: 5-fold cross-validation, RMSE and MAE, means over the folds."""
     data = load_ml100k()
     folds = k_fold(data.interactions, 5, 0)
-    variants = {
-        "per-rating float64": {"method": "per-rating", "dtype": "float64"},
-        "mini-batch float64": {"dtype": "float64"},
-        "mini-batch float32": {"dtype": "float32"},
+    variants: dict[str, tuple[str, dict[str, Any]]] = {
+        "per-rating float64": ("mf-squared", {"method": "per-rating", "dtype": "float64"}),
+        "mini-batch float64": ("mf-squared", {"dtype": "float64"}),
+        "mini-batch float32": ("mf-squared", {"dtype": "float32"}),
+        "SVD++, per rating, float64": ("svdpp", {}),
     }
     rows = {}
-    for name, settings in variants.items():
+    for name, (model_name, settings) in variants.items():
         errors, seconds = [], []
         for train, test in folds:
-            model = MatrixFactorization(**preset("mf-squared"), **settings)
+            model = MODELS[model_name.removesuffix("-squared")](**preset(model_name), **settings)
             began = time.perf_counter()
             model.fit(train, rng=0, progress=False)
             seconds.append((time.perf_counter() - began) / model.epochs)
@@ -76,54 +74,6 @@ def ratings() -> None:
         data,
         {"protocol": "5-fold cross-validation, mean of the folds", "models": rows},
     )
-
-
-def ranking() -> None:
-    """Leave-one-out on MovieLens 100K, one file per model."""
-    data = load_ml100k()
-    train, valid, test = leave_one_out(data.interactions)
-    for name in ("popularity", "mf-squared", "mf", "transformer"):
-        settings = preset(name, "ml-100k")
-        model = MODELS[name.removesuffix("-squared")](**settings)
-        began = time.perf_counter()
-        model.fit(train, valid=valid, rng=0)
-        seconds = time.perf_counter() - began
-        result = evaluation.evaluate(model, train, test, also_seen=valid, metrics=METRICS)
-        print(evaluation.comparison_table({name: result}))
-        log = getattr(model, "log", None)
-        row = {
-            "model": name,
-            "settings": model.settings(),
-            "protocol": result.protocol,
-            "metrics": {result.label(m): [result.mean(m), *result.interval(m)] for m in METRICS},
-            "seconds_of_training": seconds,
-        }
-        if log is not None:
-            row["training"] = {"losses": log.losses, "validation": log.validation, "ended": log.ended}
-        store(f"ml100k-{name}", "ranking", data, row)
-
-
-def sasrec() -> None:
-    """SASRec on MovieLens 100K, one file per loss and residual; each seed is a training of its own."""
-    data = load_ml100k()
-    train, valid, test = leave_one_out(data.interactions)
-    for loss, residual, seeds in SASRECS:
-        runs = {}
-        for seed in seeds:
-            model = MODELS["sasrec"](**preset("sasrec", "ml-100k") | {"loss": loss, "residual": residual})
-            model.fit(train, valid=valid, rng=seed)
-            result = evaluation.evaluate(model, train, test, also_seen=valid, metrics=METRICS)
-            print(evaluation.comparison_table({f"SASRec {loss} {residual}, seed {seed}": result}), flush=True)
-            runs[str(seed)] = {
-                "metrics": {result.label(m): [result.mean(m), *result.interval(m)] for m in METRICS},
-                "seconds_of_training": model.log.seconds,
-                "steps": model.log.steps,
-                "best_epoch": model.log.best_epoch,
-                "validation": model.log.validation,
-                "ended": model.log.ended,
-            }
-            row = {"settings": model.settings(), "protocol": result.protocol, "seeds": runs}
-            store(f"ml100k-sasrec-{loss}-{residual}", "sasrec", data, row)
 
 
 def shop() -> None:
@@ -172,19 +122,25 @@ def demo() -> None:
     print(ran.stdout)
 
 
-def store(name: str, command: str, data: Any, content: dict[str, Any]) -> None:
-    """Write one file: the command, the versions and the digest of the data stand beside the figures."""
-    head: dict[str, Any] = {
-        "command": f"python tests/make_results.py {command}",
+def head(command: str, data: Any) -> dict[str, Any]:
+    """What stands first in a file of results: the command, the versions and the digest of the data."""
+    found: dict[str, Any] = {
+        "command": command,
         "minirec": minirec.__version__,
         "numpy": np.__version__,
         "python": platform.python_version(),
     }
     if data is not None:
-        head["data"] = {"name": data.name, "digest": data.digest}
+        found["data"] = {"name": data.name, "digest": data.digest}
+    return found
+
+
+def store(name: str, command: str, data: Any, content: dict[str, Any]) -> None:
+    """Write one file of results."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps(head | content, indent=2) + "\n", encoding="utf-8")
+    everything = head(f"python tests/make_results.py {command}", data) | content
+    path.write_text(json.dumps(everything, indent=2) + "\n", encoding="utf-8")
     print(f"wrote tests/results/{path.name}")
 
 
@@ -200,8 +156,6 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = {
         "ratings": ratings,
-        "ranking": ranking,
-        "sasrec": sasrec,
         "shop": shop,
         "demo": demo,
         "verify": verify,

@@ -1,8 +1,8 @@
 """Rows of the gradient table for whole models: parameters in, loss out, every parameter by name.
 
 TransformerRecommender with its four losses, both sources and both kinds of candidates, on a batch with a
-padded history, an empty one and repeated items; SASRec with both losses and both residuals, on sequences of
-unequal length; MatrixFactorization with its three losses, L2 included.
+padded history, an empty one and repeated items; SASRec with its four losses, both residuals, one table and
+two, on sequences of unequal length; MatrixFactorization with its three losses, L2 included.
 Small, with the full Jacobian; and at full width, in random directions.
 """
 
@@ -88,12 +88,12 @@ def transformer(loss: str, source: str, candidates: str) -> Row:
     return Row("TransformerRecommender", f"{loss}, {source}, {candidates}", gradient)
 
 
-def sasrec(loss: str, residual: str, **sizes: int) -> SASRec:
+def sasrec(loss: str, residual: str, tied: bool = True, **sizes: int) -> SASRec:
     """A SASRec in float64 with a network at random parameters, as `fit` would leave it."""
     sizes = {"width": WIDTH, "heads": HEADS, "layers": 1, "hidden": 5, "length": 5, "items": ITEMS} | sizes
     model = SASRec(
         sizes["width"], sizes["heads"], sizes["layers"], loss=loss, residual=residual,
-        length=sizes["length"], hidden=sizes["hidden"], dropout=0.0, dtype="float64",
+        length=sizes["length"], hidden=sizes["hidden"], dropout=0.0, dtype="float64", tied=tied,
     )  # fmt: skip
     model.user_ids, model.item_ids = list(range(USERS)), list(range(sizes["items"]))
     rng = np.random.default_rng(11)
@@ -101,26 +101,29 @@ def sasrec(loss: str, residual: str, **sizes: int) -> SASRec:
     model.network = network.with_params(
         {name: array + 0.3 * rng.standard_normal(array.shape) for name, array in network.params().items()}
     )
-    model.network.item_embedding.E[0] = 0.0
+    model.network.item_embedding.E[0] = model.network.output_embedding.E[0] = 0.0
     return model
 
 
 def sasrec_batch(loss: str) -> tuple[np.ndarray, ...]:
-    """(inputs, targets[, negatives]) of three users with 2, 5 and 1 steps."""
+    """(inputs, targets[, negatives]) of three users with 2, 5 and 1 steps; each has a target as negative."""
     inputs = np.array([[0, 0, 0, 3, 1], [7, 2, 5, 2, 4], [0, 0, 0, 0, 6]])
     targets = np.array([[0, 0, 0, 1, 3], [2, 5, 2, 4, 7], [0, 0, 0, 0, 2]])
-    negatives = np.array([[4, 1, 1, 5, 2], [1, 1, 6, 6, 3], [7, 7, 7, 7, 5]])
-    return (inputs, targets, negatives)[: 2 if loss == "softmax" else 3]
+    by_step = np.array([[4, 1, 1, 5, 2], [1, 1, 6, 6, 3], [7, 7, 7, 7, 5]])
+    shared = np.array([[4, 1, 3], [1, 6, 5], [7, 5, 2]])  # the steps of a row have these in common
+    return (inputs, targets, by_step if loss == "bce" else shared)[: 2 if loss == "softmax" else 3]
 
 
-def sequence_model(loss: str, residual: str) -> Row:
+def sequence_model(loss: str, residual: str, tied: bool = True) -> Row:
+    label = f"{loss}, residual {residual}{'' if tied else ', two tables'}"
+
     def gradient() -> Report:
         return check_model(
-            sasrec(loss, residual), sasrec_batch(loss), jacobian=True, method="complex", zero=["*.b_k"],
-            title=f"gradient of SASRec ({loss}, {residual})",
+            sasrec(loss, residual, tied), sasrec_batch(loss), jacobian=True, method="complex",
+            zero=["*.b_k"], title=f"gradient of SASRec ({label})",
         )  # fmt: skip
 
-    return Row("SASRec", f"{loss}, residual {residual}", gradient)
+    return Row("SASRec", label, gradient)
 
 
 def wide_sequence_model(loss: str, residual: str) -> Row:
@@ -130,7 +133,8 @@ def wide_sequence_model(loss: str, residual: str) -> Row:
         ids = rng.integers(1, 212, (2, 51))
         ids[0, :31] = 0  # padded on the left
         targets = np.where(ids[:, :-1] != 0, ids[:, 1:], 0)
-        return model, (ids[:, :-1], targets, rng.integers(1, 212, (2, 50)))[: 2 if loss == "softmax" else 3]
+        n = 50 if loss == "bce" else 64
+        return model, (ids[:, :-1], targets, rng.integers(1, 212, (2, n)))[: 2 if loss == "softmax" else 3]
 
     def gradient() -> Report:
         return check_model(
@@ -209,8 +213,10 @@ TRANSFORMERS = [
     for candidates in ("pointwise", "listwise")
 ]
 FACTORIZATIONS = [factorization(loss) for loss in ("squared", "bce", "bpr")]
+STEP_LOSSES = ("softmax", "bce", "sampled_softmax", "gbce")
 SASRECS = [
-    sequence_model(loss, residual) for loss in ("softmax", "bce") for residual in ("plain", "original")
+    *(sequence_model(loss, residual) for loss in STEP_LOSSES for residual in ("plain", "original")),
+    *(sequence_model(loss, "plain", tied=False) for loss in STEP_LOSSES),
 ]
 NETWORKS = [*TRANSFORMERS, *SASRECS, *FACTORIZATIONS]
 FULL_WIDTH = [
@@ -220,10 +226,6 @@ FULL_WIDTH = [
         for source in ("history", "user")
         for candidates in ("pointwise", "listwise")
     ),
-    *(
-        wide_sequence_model(loss, residual)
-        for loss in ("softmax", "bce")
-        for residual in ("plain", "original")
-    ),
+    *(wide_sequence_model(loss, residual) for loss in STEP_LOSSES for residual in ("plain", "original")),
     *(wide_factorization(loss) for loss in ("squared", "bce", "bpr")),
 ]

@@ -11,11 +11,15 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import claims_tables
 import speed_tables
+
+from minirec import plots
 
 RESULTS = Path(__file__).parent / "results"
 ROOT = Path(__file__).parent.parent
-README, COST = ROOT / "README.md", ROOT / "tutorials" / "pages" / "cost_of_a_step.md"
+PAGES = ROOT / "tutorials" / "pages"
+README, COST, CLAIMS = ROOT / "README.md", PAGES / "cost_of_a_step.md", PAGES / "claims.md"
 NAMES = {
     "popularity": "Popularity",
     "mf-squared": "MatrixFactorization, squared error",
@@ -29,36 +33,9 @@ def load(name: str) -> dict[str, Any]:
     return content
 
 
-def ranking() -> str:
-    """MovieLens 100K, leave-one-out, one row per model."""
-    lines = ["| MovieLens 100K | HR@10 | NDCG@10 |", "| --- | --: | --: |"]
-    for name, label in NAMES.items():
-        metrics = load(f"ml100k-{name}")["metrics"]
-        cells = ["{:.4f} [{:.4f}, {:.4f}]".format(*metrics[m]) for m in ("HR@10", "NDCG@10")]
-        lines.append(f"| {label} | {cells[0]} | {cells[1]} |")
-    return "\n".join(lines)
-
-
-def sasrec() -> str:
-    """SASRec on MovieLens 100K: the mean over seeds, and each seed."""
-    lines = [
-        "| loss | residual | seeds | HR@10 | NDCG@10 | each seed's NDCG@10 | minutes of training |",
-        "| --- | --- | --: | --: | --: | --- | --: |",
-    ]
-    for loss, residual in (("softmax", "original"), ("softmax", "plain"), ("bce", "original")):
-        seeds = load(f"ml100k-sasrec-{loss}-{residual}")["seeds"].values()
-        values = {m: [run["metrics"][m][0] for run in seeds] for m in ("HR@10", "NDCG@10")}
-        minutes = max(run["seconds_of_training"] for run in seeds) / 60
-        means = [f"{sum(v) / len(v):.4f}" for v in values.values()]
-        each = ", ".join(f"{v:.4f}" for v in values["NDCG@10"])
-        cells = [loss, residual, str(len(seeds)), *means, each, f"at most {minutes:.1f}"]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
 def ratings() -> str:
-    """Biased factorization, 5-fold."""
-    lines = ["| biased factorization, 5-fold | RMSE | MAE | seconds per epoch |", "| --- | --: | --: | --: |"]
+    """RMSE and MAE, 5-fold."""
+    lines = ["| rating prediction, 5-fold | RMSE | MAE | seconds per epoch |", "| --- | --: | --: | --: |"]
     for name, row in load("ml100k-ratings")["models"].items():
         lines.append(f"| {name} | {row['rmse']:.4f} | {row['mae']:.4f} | {row['seconds_per_epoch']:.2f} |")
     return "\n".join(lines)
@@ -144,9 +121,8 @@ TABLES = {
         "demo_table": demo_table,
         "demo_unseen": demo_unseen,
         "mutation": mutation,
-        "ranking": ranking,
+        "models": claims_tables.models,
         "ratings": ratings,
-        "sasrec": sasrec,
         "shop": shop,
         "speed": lambda: speed_tables.speed(load("speed")),
     },
@@ -159,6 +135,7 @@ TABLES = {
         "items": lambda: speed_tables.items(load("growth")),
         "scoring": lambda: speed_tables.scoring(load("scoring")),
     },
+    CLAIMS: claims_tables.TABLES,
 }
 
 
@@ -168,9 +145,11 @@ def between(name: str) -> re.Pattern[str]:
 
 
 def write() -> None:
-    """Put every table into its file."""
+    """Put every table into its file, and draw the figures of the page on the document's claims."""
     for file, tables in TABLES.items():
         text = file.read_text(encoding="utf-8")
         for name, table in tables.items():
             text = between(name).sub(lambda m, table=table: m[1] + table() + "\n" + m[2], text)  # type: ignore[misc]
         file.write_text(text, encoding="utf-8")
+    for name, figure in claims_tables.FIGURES.items():
+        plots.save(figure(), PAGES / "figures" / f"{name}.svg")

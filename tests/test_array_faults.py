@@ -146,6 +146,45 @@ FAULTS = [
         ("boolean", "float64"),
     ),
     Fault(
+        "negatives of another shape",
+        lambda: F.gbce_forward(np.zeros((2, 3)), np.zeros((3, 5)), 0.5),
+        ValueError,
+        ("positive and negatives", "(2, 3) and (3,)"),
+    ),
+    Fault(
+        "a beta below 0",
+        lambda: F.gbce_forward(np.zeros(3), np.zeros((3, 5)), -0.5),
+        ValueError,
+        ("beta", "at least 0", "-0.5"),
+    ),
+    Fault(
+        "beta for a t above 1", lambda: F.gbce_beta(2, 7, 1.5), ValueError, ("t must be in [0, 1], got 1.5",)
+    ),
+    Fault(
+        "numbers that say which negatives to keep",
+        lambda: F.sampled_softmax_forward(np.zeros(3), np.zeros((3, 5)), np.ones((3, 5))),
+        TypeError,
+        ("boolean", "float64"),
+    ),
+    Fault(
+        "a weight below 0",
+        lambda: F.sampled_softmax_forward(np.zeros(3), np.zeros((3, 5)), None, np.array([1.0, -2.0, 0.0])),
+        ValueError,
+        ("weights must not be negative", "-2.0"),
+    ),
+    Fault(
+        "fewer distances than keys",
+        lambda: F.relative_attention_forward(E[:2], E[:5], E[:5], E[:4], E[0], E[1]),
+        ValueError,
+        ("one row per distance 0 to 4", "got 4 rows"),
+    ),
+    Fault(
+        "more queries than keys",
+        lambda: F.relative_attention_forward(E[:5], E[:2], E[:2], E, E[0], E[1]),
+        ValueError,
+        ("at least as many as queries", "5 queries, 2 keys"),
+    ),
+    Fault(
         "width not divisible by heads",
         lambda: TransformerRecommender(10, 3, 1),
         ValueError,

@@ -212,7 +212,8 @@ WRONG = [
     (f"{TRAIN} mf-squared --set method=per-rating --checkpoint c.npz", "c.npz ... per-rating ... leave it"),
     (f"{TRAIN} mf --checkpoint nope/c.npz", "checkpoint nope/c.npz ... no folder nope: make it first"),
     (f"{TRAIN} mf --checkpoint afolder", "checkpoint afolder is a folder ... give the name of a file"),
-    (f"{TRAIN} mf --checkpoint new/model.npz", "new/model.npz is where the model goes ... another file name"),
+    (f"{TRAIN} mf --checkpoint new/metrics.json", "new/metrics.json is a file of the results"),
+    (f"{TRAIN} mf --checkpoint new/model.npz", "new/model.npz is a file of the results ... another"),
     (f"{TRAIN} mf --checkpoint cut.npz", "cut.npz ... damaged or cut short"),
     (f"{TRAIN} mf --checkpoint runs/shop/model.npz", "is no checkpoint of a training: give another file"),
     # recommend
@@ -308,7 +309,7 @@ def test_help_is_given_and_nothing_is_wrong(capsys, line):
 
 def test_alone_it_says_what_there_is(capsys):
     _, out, _ = run(capsys, "")
-    assert list(parsers()) == ["demo", "train", "recommend", "evaluate", "data", "verify", "trace"]
+    assert list(parsers()) == ["demo", "train", "recommend", "evaluate", "compare", "data", "verify", "trace"]
     assert [name for name in parsers() if not re.search(rf"^ +{name}\s+\w", out, re.MULTILINE)] == []
     assert "python -m minirec demo" in out
     assert run(capsys, "--version")[1] == f"minirec {minirec.__version__}\n"
@@ -324,7 +325,7 @@ def examples() -> list[str]:
     """Every command line that the help shows, in an order in which each finds what it needs."""
     texts = [cli.build_parser().epilog or "", *(parsers()[n].epilog or "" for n in parsers())]
     lines = [line for text in texts for line in re.findall(r"python -m minirec (.+?)(?=\. |$)", text, re.M)]
-    order = ["data", "train", "recommend", "evaluate", "demo", "verify", "trace"]
+    order = ["data", "train", "recommend", "evaluate", "compare", "demo", "verify", "trace"]
     return sorted(lines, key=lambda line: order.index(line.split()[0]))
 
 

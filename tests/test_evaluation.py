@@ -11,8 +11,18 @@ from sheet import holds
 from strategies import rows
 
 from minirec import evaluation, metrics
-from minirec.data.interactions import Interactions
-from minirec.evaluation import comparison_table, evaluate, evaluate_ratings, markdown_table, paired_difference
+from minirec.data.interactions import Interactions, concatenate
+from minirec.evaluation import (
+    average,
+    comparison_table,
+    evaluate,
+    evaluate_ratings,
+    markdown_table,
+    paired_difference,
+    paired_p_value,
+    permutation_p_value,
+    sample_candidates,
+)
 
 U, I = 23, 37
 EXACT = 1e-12  # means of 23 numbers of size 1 in float64
@@ -86,7 +96,7 @@ def test_a_constant_scorer_gets_chance(split):
     train, valid, test = split
     model, names = Fixed(np.full((U, I), 0.3)), ("hit_rate", "ndcg", "auc")
     result = evaluate(model, train, test, also_seen=valid, metrics=names)
-    candidates = [I - len(set(h)) for h in evaluation.concatenate(train, valid).histories()]
+    candidates = [I - len(set(h)) for h in concatenate(train, valid).histories()]
     assert abs(result.mean("hit_rate") - np.mean([10 / n for n in candidates])) <= EXACT
     ideal = sum(1 / math.log2(rank + 1) for rank in range(1, 11))
     assert abs(result.mean("ndcg") - np.mean([ideal / n for n in candidates])) <= EXACT
@@ -232,6 +242,64 @@ def test_sampled_negatives_only_on_request_and_labelled(split):
     assert not np.array_equal(same[0], evaluate(random, train, test, negatives=3, rng=8).values["ndcg"])
 
 
+class Recorder:
+    """What `evaluate` ranks: the candidates of each user, seen through a metric."""
+
+    def __init__(self, monkeypatch):
+        self.candidates = []
+        monkeypatch.setattr(metrics, "ndcg", self.look)
+
+    def look(self, scores, relevant, k):
+        self.candidates.append(set(np.flatnonzero(scores > -np.inf)) - set(relevant.tolist()))
+        return 0.5
+
+
+@pytest.mark.parametrize("sampling", ["uniform", "popular"])
+def test_negatives_are_unseen_not_relevant_and_the_same_for_every_model(split, monkeypatch, sampling):
+    train, valid, test = split
+    recorder = Recorder(monkeypatch)
+    likes_few = np.where(np.arange(I) % 3, -np.inf, np.random.default_rng(9).normal(size=(U, I)))
+    options = {"negatives": 7, "sampling": sampling, "metrics": ("ndcg",), "also_seen": valid, "rng": 3}
+    result = evaluate(Fixed(np.zeros((U, I))), train, test, **options)
+    drawn = list(recorder.candidates)
+    counts = np.bincount(train.items, minlength=I)
+    for user, items in enumerate(drawn):
+        assert not any(items & set(part.items[part.users == user].tolist()) for part in split)
+        assert len(items) == 7
+        assert sampling == "uniform" or all(counts[i] > 0 for i in items)
+    assert f"SAMPLED: ranked against 7 {sampling} negatives only" in result.protocol
+    recorder.candidates.clear()
+    evaluate(Fixed(likes_few), train, test, **options)  # what a model cannot score is drawn like the rest
+    assert recorder.candidates == [{i for i in items if i % 3 == 0} for items in drawn]
+
+
+@pytest.mark.parametrize("counts", [None, [5, 0, 1, 2, 0, 4, 3]])
+def test_candidates_are_drawn_one_after_the_other_in_proportion(counts):
+    """The chance of each set of 2, from the definition: first i, then j of what is left."""
+    items, n = np.array([6, 1, 3, 5, 0]), 20_000
+    weight = {int(i): 1.0 if counts is None else counts[i] for i in items}
+    rng = np.random.default_rng(10)
+    found = {}
+    for _ in range(n):
+        pair = sample_candidates(rng, items, 2, None if counts is None else np.array(counts))
+        found[tuple(sorted(pair.tolist()))] = found.get(tuple(sorted(pair.tolist())), 0) + 1
+    total = sum(weight.values())
+    for i in weight:
+        for j in (j for j in weight if j > i):
+            a, b = weight[i], weight[j]
+            chance = a / total * b / (total - a) + b / total * a / (total - b)
+            share = found.pop((i, j), 0) / n  # within 4 standard errors
+            assert abs(share - chance) <= 4 * math.sqrt(chance * (1 - chance) / n), (i, j)
+    assert found == {}
+
+
+def test_fewer_candidates_than_asked_for_are_all_drawn():
+    counts = np.array([0, 3, 0, 1])
+    assert sorted(sample_candidates(0, np.array([0, 1, 3]), 5).tolist()) == [0, 1, 3]
+    assert sorted(sample_candidates(0, np.array([0, 1, 3]), 5, counts).tolist()) == [1, 3]
+    assert sample_candidates(0, np.array([0, 2]), 5, counts).tolist() == []
+
+
 def test_coverage_and_novelty_of_the_lists(split):
     train, _, test = split
     result = evaluate(Fixed(np.tile(np.arange(I), (U, 1))), train, test, k=2)
@@ -279,6 +347,8 @@ INF_USER = np.where(np.arange(U)[:, None] == 17, np.inf, np.ones((1, I)))
         (Fixed(np.zeros((U, I))), {"users": []}, ValueError, "none of the 0 users"),
         (Fixed(np.zeros((U, I))), {"block": 0}, ValueError, "block = 0"),
         (Fixed(np.zeros((U, I))), {"k": 0}, ValueError, "k = 0"),
+        (Fixed(np.zeros((U, I))), {"negatives": 0}, ValueError, "negatives = 0.*or None"),
+        (Fixed(np.zeros((U, I))), {"sampling": "x"}, ValueError, "one of 'uniform', 'popular', got 'x'"),
     ],
 )
 def test_faults(split, model, more, error, words):
@@ -433,3 +503,50 @@ def test_a_paired_difference_needs_one_protocol(split):
     assert np.array_equal(a.users, b.users)
     with pytest.raises(ValueError, match="same users and protocol"):
         paired_difference(a, b, "ndcg")
+
+
+def test_paired_p_value(split):
+    train, _, test = split
+    table = np.random.default_rng(7).normal(size=(U, I))
+    a, b = (evaluate(Fixed(table + boost * truth_of(test)), train, test) for boost in (1.0, 0.0))
+    p = paired_p_value(a, b, "ndcg")
+    assert p == paired_p_value(b, a, "ndcg") == permutation_p_value(a.values["ndcg"] - b.values["ndcg"])
+    assert p < 0.01
+    assert paired_p_value(a, a, "ndcg") == 1.0
+    with pytest.raises(ValueError, match="same users and protocol"):
+        paired_p_value(a, evaluate(Fixed(table), train, test, users=range(5)), "ndcg")
+
+
+def test_pairs_leave_out_users_for_whom_the_metric_is_not_defined(split):
+    train, _, test = split
+    a, b = (evaluate(Fixed(np.full((U, I), x)), train, test, metrics=("auc",)) for x in (0.0, 1.0))
+    a.values["auc"][3:] = 0.75
+    a.values["auc"][0] = np.nan
+    assert paired_difference(a, b, "auc")[0] == 20 * 0.25 / 22
+    assert paired_p_value(a, b, "auc", rng=4) == permutation_p_value(np.full(20, 0.25), rng=4)
+
+
+def test_an_average_is_of_each_user(split):
+    train, valid, test = split
+    tables = [np.random.default_rng(seed).normal(size=(U, I)) for seed in (11, 12, 13)]
+    each = [evaluate(Fixed(table), train, test, also_seen=valid) for table in tables]
+    mean = average(each)
+    for name in mean.values:
+        by_hand = [(a + b + c) / 3 for a, b, c in zip(*(e.values[name] for e in each), strict=True)]
+        assert np.allclose(mean.values[name], by_hand, rtol=0, atol=EXACT)
+    assert abs(mean.coverage - sum(e.coverage for e in each) / 3) <= EXACT
+    assert abs(mean.novelty - sum(e.novelty for e in each) / 3) <= EXACT
+    assert (mean.protocol, mean.k) == (each[0].protocol, each[0].k)
+    low, high = mean.interval("ndcg")
+    assert high - low < max(e.interval("ndcg")[1] - e.interval("ndcg")[0] for e in each)
+    assert average(each[:1]).mean("ndcg") == each[0].mean("ndcg")
+    for other in (
+        evaluate(Fixed(tables[0]), train, test, also_seen=valid, users=range(5)),
+        evaluate(Fixed(tables[0]), train, test, also_seen=valid, k=5),
+        evaluate(Fixed(tables[0]), train, test, also_seen=valid, metrics=("ndcg",)),
+        evaluate(Fixed(tables[0]), train, test),
+    ):
+        with pytest.raises(ValueError, match="same users, metrics, cut-off and protocol"):
+            average([each[0], other])
+    with pytest.raises(ValueError, match="at least one"):
+        average([])

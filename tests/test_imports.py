@@ -17,11 +17,13 @@ FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 FLOORS = [
     {"functional", "metrics", "data", "plots", "storage"},
     {"nn", "optim", "evaluation", "checkpoint"},
-    {"training", "verify"},
+    {"training", "tuning", "verify"},
     {"models"},
     {"exercises"},
     {"demo", "usage"},
-    {"cli_verify"},
+    {"cli_data"},
+    {"comparison"},
+    {"cli_verify", "cli_compare"},
     {"cli"},
     {"__main__"},
 ]

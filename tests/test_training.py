@@ -212,7 +212,10 @@ def test_rows_of_one_shard_and_an_array_of_another_add_up() -> None:
     by_row = RowGradient(np.array([1]), np.array([[3.0, 5.0]]), (3, 2))
     given = [by_row, np.full((3, 2), 7.0), by_row]
     _, grads = training.batch_gradients(
-        (np.arange(3),), lambda shard, upstream, rng: (0.0, {"E": given[shard[0][0]]}), 1, lambda s: None  # type: ignore[arg-type, return-value]
+        (np.arange(3),),
+        lambda shard, upstream, rng: (0.0, {"E": given[shard[0][0]]}),
+        1,
+        lambda s: None,  # type: ignore[arg-type, return-value]
     )
     assert grads["E"].tolist() == [[7.0, 7.0], [13.0, 17.0], [7.0, 7.0]]
 

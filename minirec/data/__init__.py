@@ -16,7 +16,14 @@ from minirec.data.movielens import (
 )
 from minirec.data.sampling import sample_negatives
 from minirec.data.shop import Shop, synthetic
-from minirec.data.splits import global_temporal, k_fold, leave_one_out, random_split
+from minirec.data.splits import (
+    global_temporal,
+    k_fold,
+    known_users,
+    leave_one_out,
+    random_split,
+    temporal_cuts,
+)
 from minirec.data.textfile import RatingsFileError
 
 __all__ = [
@@ -32,6 +39,7 @@ __all__ = [
     "global_temporal",
     "k_fold",
     "karate_club",
+    "known_users",
     "leave_one_out",
     "load_dataset",
     "load_ml100k",
@@ -45,5 +53,6 @@ __all__ = [
     "sample_negatives",
     "southern_women",
     "synthetic",
+    "temporal_cuts",
     "with_items",
 ]

@@ -53,6 +53,29 @@ def global_temporal(
     return x.select(before_valid), x.select(~before_valid & before_test), x.select(~before_test)
 
 
+def temporal_cuts(x: Interactions, valid: float = 0.1, test: float = 0.1) -> tuple[float, float]:
+    """(valid_from, test_from) for `global_temporal`: the last `test` of all events, and `valid` before them.
+
+    Events are ordered by time. Those with the time of a cut all belong to the later part, so parts can be
+    somewhat larger than asked for.
+    Raises ValueError without timestamps or events, and for shares that are not between 0 and 1 together.
+    """
+    if x.timestamps is None:
+        raise ValueError("a temporal split needs timestamps, and these interactions have none")
+    if len(x) == 0:
+        raise ValueError("a temporal split needs at least one event")
+    if not (valid > 0 and test > 0 and valid + test < 1):
+        raise ValueError(f"shares valid = {valid} and test = {test} must be above 0, and below 1 together")
+    times = np.sort(x.timestamps)
+    first_valid, first_test = (round((1 - share) * len(x)) for share in (valid + test, test))
+    return float(times[min(first_valid, len(x) - 1)]), float(times[min(first_test, len(x) - 1)])
+
+
+def known_users(train: Interactions, part: Interactions) -> Interactions:
+    """The rows of `part` whose users have an event in `train`: nothing is known of the others."""
+    return part.select(np.bincount(train.users, minlength=train.n_users)[part.users] > 0)
+
+
 def random_split(
     x: Interactions, fraction: float, rng: np.random.Generator | int
 ) -> tuple[Interactions, Interactions]:

@@ -21,12 +21,23 @@ from minirec.functional.embedding import (
     embedding_row_gradient,
 )
 from minirec.functional.factorization import FactorizationCache, factorization_backward, factorization_forward
+from minirec.functional.gbce import GbceCache, gbce_backward, gbce_beta, gbce_forward
 from minirec.functional.gelu import GeluCache, gelu_backward, gelu_forward
 from minirec.functional.layer_norm import LayerNormCache, layer_norm_backward, layer_norm_forward
 from minirec.functional.linear import LinearCache, linear_backward, linear_forward
 from minirec.functional.log_softmax import LogSoftmaxCache, log_softmax_backward, log_softmax_forward
+from minirec.functional.relative_attention import (
+    RelativeAttentionCache,
+    relative_attention_backward,
+    relative_attention_forward,
+)
 from minirec.functional.relu import ReluCache, relu_backward, relu_forward
 from minirec.functional.row_gradient import RowGradient, add_row_gradients, sum_by_row
+from minirec.functional.sampled_softmax import (
+    SampledSoftmaxCache,
+    sampled_softmax_backward,
+    sampled_softmax_forward,
+)
 from minirec.functional.sigmoid import SigmoidCache, sigmoid_backward, sigmoid_forward
 from minirec.functional.sinusoidal_positions import sinusoidal_positions
 from minirec.functional.softmax import SoftmaxCache, softmax_backward, softmax_forward
@@ -41,12 +52,15 @@ __all__ = [
     "DropoutCache",
     "EmbeddingCache",
     "FactorizationCache",
+    "GbceCache",
     "GeluCache",
     "LayerNormCache",
     "LinearCache",
     "LogSoftmaxCache",
+    "RelativeAttentionCache",
     "ReluCache",
     "RowGradient",
+    "SampledSoftmaxCache",
     "SigmoidCache",
     "SoftmaxCache",
     "SquaredErrorCache",
@@ -66,6 +80,9 @@ __all__ = [
     "embedding_row_gradient",
     "factorization_backward",
     "factorization_forward",
+    "gbce_backward",
+    "gbce_beta",
+    "gbce_forward",
     "gelu_backward",
     "gelu_forward",
     "layer_norm_backward",
@@ -74,8 +91,12 @@ __all__ = [
     "linear_forward",
     "log_softmax_backward",
     "log_softmax_forward",
+    "relative_attention_backward",
+    "relative_attention_forward",
     "relu_backward",
     "relu_forward",
+    "sampled_softmax_backward",
+    "sampled_softmax_forward",
     "sigmoid_backward",
     "sigmoid_forward",
     "sinusoidal_positions",

@@ -13,8 +13,8 @@ from minirec.functional.arguments import Array
 
 def row_sums(x: Array) -> Array:
     """Σ over the last axis, which stays as an axis of length 1.    x (..., n)  ->  (..., 1)"""
-    # The order of a sum depends on the layout, so there is one: then the same x has the same sums, bit by bit.
-    # Equal rows at other places of x may still differ by a rounding, since the product takes rows in groups.
+    # The order of a sum depends on the layout, so there is one: equal arrays have equal sums, bit by bit.
+    # Equal rows at two places of an array may differ by a rounding, since the product takes rows in groups.
     return (np.ascontiguousarray(x) @ np.ones(x.shape[-1], dtype=x.dtype))[..., None]
 
 

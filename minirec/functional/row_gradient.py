@@ -80,6 +80,7 @@ def sum_by_row(ids: Array, values: Array, shape: tuple[int, ...]) -> RowGradient
 def add_row_gradients(gradients: Sequence[RowGradient]) -> RowGradient:
     """The sum of gradients of one table; ValueError where their tables have different shapes."""
     if len({g.shape for g in gradients}) > 1:
-        raise ValueError(f"gradients of tables of shapes {', '.join(str(g.shape) for g in gradients)} cannot be added")
+        shapes = ", ".join(str(g.shape) for g in gradients)
+        raise ValueError(f"gradients of tables of shapes {shapes} cannot be added")
     rows, values = (np.concatenate([getattr(g, part) for g in gradients]) for part in ("rows", "values"))
     return sum_by_row(rows, values, gradients[0].shape)

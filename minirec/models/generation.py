@@ -202,7 +202,6 @@ class _Reader:
         return scores
 
 
-
 def _check_scores(model: Recommender, scores: Array) -> None:
     bad = np.argwhere(~(scores < np.inf))  # NaN is below nothing
     if bad.size:

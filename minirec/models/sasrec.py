@@ -2,8 +2,8 @@
 
     x = √D E[s] + P,    h = blocks(x),    score of item i after step t = h_t · E[i]
 
-The table E is read twice, as input and as output (tied). Source: Kang & McAuley 2018, with the losses of its
-authors ("bce", one negative per step) and of Klenitskiy & Vasilev 2023 ("softmax", over all items).
+The table E is read twice, as input and as output (tied), unless a second one is asked for. Source: Kang &
+McAuley 2018, with the losses of step_loss.py.
 """
 
 import math
@@ -15,17 +15,16 @@ import numpy as np
 
 from minirec import functional as F
 from minirec import nn, optim, training
-from minirec.data import sampling
 from minirec.data.interactions import Interactions
-from minirec.data.sequences import next_items, pad_histories, positions, trimmed
+from minirec.data.sequences import pad_histories, positions, trimmed
 from minirec.functional import Array, RowGradient
+from minirec.models import step_loss
 from minirec.models.base import one_of
 from minirec.models.network_recommender import Examples
 from minirec.models.sequence_recommender import SequenceRecommender
 from minirec.nn.encoder import KeysValues
 from minirec.nn.module import Grads, prefixed
 
-LOSSES = ("bce", "softmax")
 RESIDUALS = {"plain": "pre", "original": "first"}  # the order of norm and sum in a block
 
 
@@ -38,7 +37,10 @@ class NetworkCache(NamedTuple):
 
 
 class SASRecNetwork(nn.Module):
-    """ids (B, T), 0 = padding on the left  ->  h (B, T, D), the states: each step sees none that is later."""
+    """ids (B, T), 0 = padding on the left  ->  h (B, T, D), the states: each step sees none that is later.
+
+    The table that states are multiplied with belongs to it too, though only the loss and the scores read it.
+    """
 
     def __init__(
         self,
@@ -51,12 +53,16 @@ class SASRecNetwork(nn.Module):
         length: int,
         residual: str,
         dropout: float,
+        tied: bool = True,
     ) -> None:
         self.item_embedding = nn.Embedding(rng, n_items + 1, embedding_dim, padding=True, sparse=True)
         self.position_embedding = nn.Embedding(rng, length, embedding_dim)
         self.encoder = nn.Encoder(
             rng, num_layers, embedding_dim, num_heads, hidden, norm=RESIDUALS[residual], dropout=dropout
         )
+        self.output_embedding = self.item_embedding
+        if not tied:
+            self.output_embedding = nn.Embedding(rng, n_items + 1, embedding_dim, padding=True, sparse=True)
         self.dropout = dropout
         self.scale = math.sqrt(embedding_dim)
 
@@ -88,81 +94,50 @@ class SASRecNetwork(nn.Module):
         _, item = self.item_embedding.backward(self.scale * dx, cache.item)
         _, position = self.position_embedding.backward(dx, cache.position)
         grads = prefixed("item_embedding", item) | prefixed("position_embedding", position)
-        return None, grads | prefixed("encoder", encoder)
+        grads |= prefixed("encoder", encoder)
+        if self.output_embedding is not self.item_embedding:  # no row of it was read
+            E = self.output_embedding.E
+            none = np.zeros(0, dtype=np.int64)
+            grads["output_embedding.E"] = RowGradient(none, np.zeros((0, E.shape[1]), dh.dtype), E.shape)
+        return None, grads
 
 
-class StepLossCache(NamedTuple):
-    h: Array  # (N, D)
-    E: Array  # (I + 1, D)
-    parts: tuple[Any, ...]
+def shard_size(batch: int, length: int, width: int, n_logits: int = 1, drawn: int = 0) -> int:
+    """Sequences per shard: equal parts of a batch, 2, 4, 8, ... of them unless it is too small to share.
 
-
-def step_softmax_forward(h: Array, E: Array, targets: Array) -> tuple[Any, StepLossCache]:
-    """L = mean −log softmax(h Eᵀ)[target], over items 1 .. I.    h (N, D), E (I + 1, D), targets (N,) ids"""
-    logits = h @ E[1:].T  # row 0 is padding, which nobody can choose
-    loss, of_loss = F.cross_entropy_forward(logits, targets - 1)
-    return loss, StepLossCache(h, E, (of_loss,))
-
-
-def step_softmax_backward(dloss: Any, cache: StepLossCache) -> tuple[Array, Array]:
-    """dh = dlogits E,  dE = dlogitsᵀ h    (row 0: 0)"""
-    h, E, (of_loss,) = cache
-    dlogits = F.cross_entropy_backward(dloss, of_loss)  # (N, I)
-    dE = np.zeros_like(E)
-    dE[1:] = dlogits.T @ h
-    return dlogits @ E[1:], dE
-
-
-def step_bce_forward(h: Array, E: Array, targets: Array, negatives: Array) -> tuple[Any, StepLossCache]:
-    """L = mean −log σ(h · E[target]) − log(1 − σ(h · E[negative])).    h (N, D), E (I + 1, D), ids (N,)"""
-    chosen, of_chosen = F.embedding_forward(E, targets)  # (N, D)
-    other, of_other = F.embedding_forward(E, negatives)  # (N, D)
-    positive, negative = (h * chosen).sum(axis=-1), (h * other).sum(axis=-1)  # (N,)
-    one, of_one = F.binary_cross_entropy_forward(positive, np.ones(positive.shape, positive.real.dtype))
-    two, of_two = F.binary_cross_entropy_forward(negative, np.zeros(negative.shape, negative.real.dtype))
-    return one + two, StepLossCache(h, E, (chosen, other, of_chosen, of_other, of_one, of_two))
-
-
-def step_bce_backward(dloss: Any, cache: StepLossCache) -> tuple[Array, RowGradient]:
-    """dh = ds⁺ E[target] + ds⁻ E[negative],  dE = Σ ds⁺ h at the targets + Σ ds⁻ h at the negatives"""
-    h, _, (chosen, other, of_chosen, of_other, of_one, of_two) = cache
-    dpositive = F.binary_cross_entropy_backward(dloss, of_one)[:, None]  # (N, 1)
-    dnegative = F.binary_cross_entropy_backward(dloss, of_two)[:, None]
-    dh = dpositive * chosen + dnegative * other
-    dchosen = F.embedding_row_gradient(dpositive * h, of_chosen)
-    dother = F.embedding_row_gradient(dnegative * h, of_other)
-    return dh, F.add_row_gradients([dchosen, dother])
-
-
-def shard_size(batch: int, length: int, width: int, n_logits: int = 1) -> int:
-    """Sequences per shard: equal parts of a batch, an even number of them unless it is too small to share.
-
-    An array (T, width) of a whole shard has about 2¹⁸ numbers at most (1 MB in float32, near what a core's
-    cache holds), its logits (T, n_logits) about 2²³, or what one sequence has. Below 2¹⁶ numbers two threads
-    wait for each other longer than they compute.
+    The states (T, width) of a whole shard, and the rows (drawn, width) of its negatives, have 2¹⁸ numbers
+    or less (1 MB in float32, near what a core's cache holds), its logits (T, n_logits) about 2²³, or what one
+    sequence has. Below 2¹⁶ numbers two threads wait for each other longer than they compute.
     """
-    numbers, logits = batch * length * width, batch * length * n_logits
+    numbers, logits = batch * (length + drawn) * width, batch * length * n_logits
     if numbers < 2**16 and logits <= 2**23:
         return batch
-    return math.ceil(batch / (2 * max(math.ceil(numbers / 2**19), math.ceil(logits / 2**24))))
+    pairs = max(1, numbers / 2**19, logits / 2**24)
+    return math.ceil(batch / 2 ** (1 + math.ceil(math.log2(pairs))))
 
 
 @dataclass(eq=False)
 class SASRec(SequenceRecommender):
     """`SASRec(embedding_dim=64, num_layers=2, length=50)`: the next item from the last `length` ones.
 
-    loss      "bce": the item taken against one that the user has not met, at every step; "softmax": against
-              all items
+    loss      what the item taken stands against at every step (step_loss.py). "softmax": all items; "bce":
+              one that the user has not met; "sampled_softmax": n_negatives items, "gbce": n_negatives items
+              that the user has not met, drawn for each sequence
+    gbce_t    in [0, 1], for "gbce": 0 as in "bce", 1 gives probabilities that are true
+    tied      one table of items as input and output; False: a second one as output
     residual  "plain": the skip connection carries x; "original": norm(x), as in the authors' code
     beta2     of Adam
     lazy      Adam moves only the rows of the table that a batch reads (`optim.Adam`): for catalogues that are
-              large beside a batch, with "bce"
+              large beside a batch, with any loss but "softmax"
 
     The other arguments are those of NetworkRecommender; hidden=None stands for embedding_dim.
     """
 
     _: KW_ONLY
     loss: str = "softmax"
+    n_negatives: int = 256
+    gbce_t: float = 0.75
+    tied: bool = True
     residual: str = "plain"
     beta2: float = 0.98
     lazy: bool = False
@@ -170,11 +145,18 @@ class SASRec(SequenceRecommender):
     network: SASRecNetwork = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        one_of("loss", self.loss, LOSSES)
+        one_of("loss", self.loss, step_loss.LOSSES)
         one_of("residual", self.residual, tuple(RESIDUALS))
         super().__post_init__()
         if self.lazy and self.loss == "softmax":
-            raise ValueError('lazy=True needs loss="bce": softmax reads every row of the table at every step')
+            raise ValueError(
+                'lazy=True needs loss="bce", "sampled_softmax" or "gbce": softmax reads every row of the '
+                "table at every step"
+            )
+        if self.n_negatives < 1:
+            raise ValueError(f"n_negatives must be at least 1, got {self.n_negatives}")
+        if not 0 <= self.gbce_t <= 1:
+            raise ValueError(f"gbce_t must be in [0, 1], got {self.gbce_t}")
         if not 0 <= self.beta2 < 1:
             raise ValueError(f"beta2 must be at least 0 and below 1, got {self.beta2}")
 
@@ -182,57 +164,44 @@ class SASRec(SequenceRecommender):
         return SASRecNetwork(
             rng, self.n_items, self.embedding_dim, self.num_heads, self.num_layers,
             self.hidden or self.embedding_dim, self.length, self.residual, self.dropout,
+            self.tied,
         )  # fmt: skip
 
     def optimizer(self) -> optim.Adam:
         return optim.Adam(self.lr, beta2=self.beta2, lazy=self.lazy)
 
     def examples(self, train: Interactions) -> Examples:
-        """One per user: (inputs, targets[, negatives]), each (B, T)."""
-        inputs, targets = next_items(self.histories, self.length)
-        seen = train.matrix()
-        usable = targets.any(axis=1)
-        if self.loss == "bce":  # somebody who has met every item leaves no negatives
-            usable &= seen.row_counts() < self.n_items
-        users = np.flatnonzero(usable)
-
-        def draw(rows: Array, generator: np.random.Generator) -> training.Batch:
-            rows = users[rows]
-            if self.loss == "softmax":
-                return inputs[rows], targets[rows]
-            negatives = sampling.sample_negatives(generator, rows, self.length, seen) + 1
-            return inputs[rows], targets[rows], negatives
-
-        return Examples(len(users), draw)
+        """One per user: (inputs, targets[, negatives])."""
+        return step_loss.step_examples(
+            self.loss, self.histories, self.length, train.matrix(), self.n_negatives
+        )
 
     def weigh(self, batch: training.Batch) -> float:
         """Steps with a target."""
         return float(np.count_nonzero(batch[1]))
 
     def shard_size(self) -> int:
-        n_logits = self.n_items if self.loss == "softmax" else 1
-        return shard_size(self.batch_size, self.length, self.embedding_dim, n_logits)
+        n_logits = step_loss.logits_per_step(self.loss, self.n_items, self.n_negatives)
+        drawn = self.n_negatives if self.loss in step_loss.SHARED else 0
+        return shard_size(self.batch_size, self.length, self.embedding_dim, n_logits, drawn)
 
     def loss_forward(self, batch: training.Batch, rng: np.random.Generator | None = None) -> tuple[Any, Any]:
-        """The mean loss over the steps with a target. A batch: inputs, targets and negatives, all (B, T)."""
-        inputs, *rest = (part[:, trimmed(batch[0]) :] for part in batch)
+        """The mean loss over the steps with a target. A batch: inputs, targets[, negatives]."""
+        inputs, *rest = step_loss.trimmed_steps(self.loss, batch)
         h, of_network = self.network.forward(inputs, rng=rng)
-        steps = rest[0] != 0  # (B, T)
-        step_loss = step_softmax_forward if self.loss == "softmax" else step_bce_forward
-        loss, of_loss = step_loss(h[steps], self.network.item_embedding.E, *(ids[steps] for ids in rest))
-        return loss, (steps, h.shape, of_network, of_loss)
+        E = self.network.output_embedding.E
+        loss, of_loss = step_loss.step_loss_forward(self.loss, h, E, *rest, gbce_t=self.gbce_t)
+        return loss, (of_network, of_loss)
 
     def loss_and_grads(
         self, batch: training.Batch, upstream: float, rng: np.random.Generator | None
     ) -> tuple[Any, Grads]:
         """The mean loss of a batch, and upstream times its gradients."""
-        loss, (steps, shape, of_network, of_loss) = self.loss_forward(batch, rng)
-        step_loss_backward = step_softmax_backward if self.loss == "softmax" else step_bce_backward
-        dsteps, dE = step_loss_backward(upstream, of_loss)
-        dh = np.zeros(shape, dtype=dsteps.dtype)
-        dh[steps] = dsteps
+        loss, (of_network, of_loss) = self.loss_forward(batch, rng)
+        dh, dE = step_loss.step_loss_backward(upstream, of_loss)
         _, grads = self.network.backward(dh, of_network)
-        grads["item_embedding.E"] = grads["item_embedding.E"] + dE  # tied: the table is input and output
+        output = "item_embedding.E" if self.tied else "output_embedding.E"
+        grads[output] = grads[output] + dE  # tied: the table is input and output
         return loss, grads
 
     def last_states(self, histories: Sequence[Array]) -> Array:
@@ -240,4 +209,4 @@ class SASRec(SequenceRecommender):
         return self.network.forward(ids[:, trimmed(ids) :])[0][:, -1]
 
     def output_table(self) -> Array:
-        return self.network.item_embedding.E[1:]
+        return self.network.output_embedding.E[1:]

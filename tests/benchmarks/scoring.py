@@ -84,7 +84,9 @@ def main() -> None:
         for task in tasks:
             (seconds, held), _ = alone(task, size)
             row[task.__name__] = {"seconds": seconds, "mb_before": held[0], "mb_peak": max(held)}
-            print(f"  {task.__name__:<15} {seconds:7.1f} s, {held[0]:6.0f} MB before, peak {max(held):6.0f} MB")
+            print(
+                f"  {task.__name__:<15} {seconds:7.1f} s, {held[0]:6.0f} MB before, peak {max(held):6.0f} MB"
+            )
         rows.append(row)
     if options.write:
         store_figures("scoring", "scoring.py --write", {"rows": rows})

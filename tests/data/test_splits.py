@@ -6,7 +6,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from minirec.data.interactions import Interactions
-from minirec.data.splits import global_temporal, k_fold, leave_one_out, random_split
+from minirec.data.splits import (
+    global_temporal,
+    k_fold,
+    known_users,
+    leave_one_out,
+    random_split,
+    temporal_cuts,
+)
 
 ROWS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 10), st.integers(0, 5)), min_size=2, max_size=43)
 
@@ -162,3 +169,49 @@ X = interactions([(0, n, n) for n in range(5)])
 def test_wrong_arguments(call: Callable[[], object], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         call()
+
+
+@given(rows=ROWS, valid=st.sampled_from([0.01, 0.1, 0.25, 0.6]), test=st.sampled_from([0.01, 0.2, 0.39]))
+def test_temporal_cuts_leave_the_last_shares(
+    rows: list[tuple[int, int, int]], valid: float, test: float
+) -> None:
+    x = interactions(rows)
+    valid_from, test_from = temporal_cuts(x, valid, test)
+    parts = global_temporal(x, valid_from, test_from)
+    assert x.timestamps is not None
+    times = sorted(x.timestamps.tolist())
+    for share, cut in ((valid + test, valid_from), (test, test_from)):
+        # the earliest event of the share that was asked for, rounded, is where the part begins
+        first = min(round((1 - share) * len(times)), len(times) - 1)
+        assert times[first] == cut
+        held_out = sum(time >= cut for time in times)
+        later = sum(time > cut for time in times)
+        assert later <= len(times) - first <= held_out
+    assert sum(map(len, parts)) == len(rows)
+
+
+def test_temporal_cuts_of_ten_events() -> None:
+    x = interactions([(0, i, time) for i, time in enumerate([90, 10, 30, 20, 50, 40, 70, 60, 80, 0])])
+    assert temporal_cuts(x) == (80, 90)
+    assert temporal_cuts(x, 0.3, 0.2) == (50, 80)
+
+
+@pytest.mark.parametrize(("valid", "test"), [(0.0, 0.1), (0.1, 0.0), (0.5, 0.5), (-0.1, 0.2), (0.1, 1.0)])
+def test_shares_of_time_must_leave_something(valid: float, test: float) -> None:
+    with pytest.raises(ValueError, match=rf"valid = {valid} and test = {test} must be above 0"):
+        temporal_cuts(interactions([(0, 0, 0)]), valid, test)
+
+
+def test_temporal_cuts_need_timestamps_and_events() -> None:
+    with pytest.raises(ValueError, match="needs timestamps"):
+        temporal_cuts(interactions([(0, 0, 0)], timed=False))
+    with pytest.raises(ValueError, match="at least one event"):
+        temporal_cuts(interactions([(0, 0, 0)]).select(slice(0, 0)))
+
+
+@given(rows=ROWS)
+def test_known_users_have_an_event_in_training(rows: list[tuple[int, int, int]]) -> None:
+    x = interactions(rows)
+    train, _, test = global_temporal(x, 2, 4)
+    before = {rows[n][0] for n in row_numbers(train)}
+    assert row_numbers(known_users(train, test)) == [n for n in row_numbers(test) if rows[n][0] in before]

@@ -176,9 +176,9 @@ def test_a_place_gives_values_and_gradients() -> None:
 
 
 COMMANDS = set(
-    "Big Omega arg bar begin beta bigcup cap cdot cos dots emptyset end epsilon eta frac gamma hat in infty "
-    "lambda ldots le left leftarrow log mathbb mathrm max min mu ne neq notin odot omega partial pi qquad "
-    "quad right sigma sim sin sqrt sum tanh text tfrac theta varepsilon".split()
+    "Big Omega alpha arg bar begin beta bigcup cap cdot cos dots emptyset end epsilon eta frac gamma hat in "
+    "infty lambda ldots le left leftarrow log mathbb mathrm max min mu ne neq notin odot omega partial pi "
+    "qquad quad right sigma sim sin sqrt sum tanh text tfrac theta varepsilon".split()
 )
 
 

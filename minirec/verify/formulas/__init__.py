@@ -10,6 +10,7 @@ from minirec.verify.formula import Formula
 from minirec.verify.formulas import (
     activations,
     attention,
+    bert4rec,
     blocks,
     candidates,
     document,
@@ -24,12 +25,14 @@ from minirec.verify.formulas import (
     modules,
     optimizers,
     ranking,
+    relative,
     sequence,
     softmax,
     stacks,
     step_size,
     tables,
     transformer,
+    transformer_xl,
 )
 
 FAMILIES: dict[str, Sequence[Formula]] = {
@@ -44,6 +47,8 @@ FAMILIES: dict[str, Sequence[Formula]] = {
     "stacks": (*stacks.FORMULAS, *transformer.FORMULAS),
     "models": models.FORMULAS,
     "sequence": sequence.FORMULAS,
+    "bert4rec": bert4rec.FORMULAS,
+    "relative": (*relative.FORMULAS, *transformer_xl.FORMULAS),
     "losses": losses.FORMULAS,
     "interactions": interactions.FORMULAS,
     "factorization": factorization.FORMULAS,

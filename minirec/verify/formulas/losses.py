@@ -1,7 +1,7 @@
 """The losses: how far are the scores from what the user did? Each is a mean over the total weight.
 
 A term of weight 0 is not there. What all of them keep on that account stands in properties/weighted.py, what
-each of them keeps of its own in properties/loss.py.
+each of them keeps of its own in properties/loss.py, or, against drawn negatives, in properties/negatives.py.
 """
 
 import math
@@ -13,6 +13,7 @@ import numpy as np
 from minirec.verify.formula import Formula, Property
 from minirec.verify.formulas.drawing import normal, repeated, short, weights
 from minirec.verify.formulas.properties import loss as own
+from minirec.verify.formulas.properties import negatives as drawn
 from minirec.verify.formulas.properties import weighted
 
 
@@ -29,6 +30,14 @@ def mean(terms: Callable[[tuple[int, ...]], float], shape: tuple[int, ...], weig
 def log_sigmoid(x: float) -> float:
     """log σ(x) = −log(1 + e^{−x}), which is x where e^{−x} overflows."""
     return -math.log1p(math.exp(-x)) if x > -700 else float(x)
+
+
+def log_one_plus(exponents: list[float]) -> float:
+    """log(1 + Σ e^x), whose largest term is taken out where it is above 1."""
+    top = max([0.0, *exponents])
+    if top == 0.0:
+        return math.log1p(math.fsum(math.exp(x) for x in exponents))
+    return top + math.log(math.exp(-top) + math.fsum(math.exp(x - top) for x in exponents))
 
 
 def squared_error(prediction: Any, target: Any, weight: Any = None) -> float:
@@ -53,10 +62,7 @@ def cross_entropy(logits: Any, targets: Any, weight: Any = None) -> float:
     def term(n: tuple[int, ...]) -> float:
         others = [float(logits[(*n, c)] - logits[(*n, targets[n])]) for c in range(logits.shape[-1])]
         del others[targets[n]]  # the target's own term is 1
-        top = max([0.0, *others])
-        if top == 0.0:
-            return math.log1p(math.fsum(math.exp(x) for x in others))
-        return top + math.log(math.exp(-top) + math.fsum(math.exp(x - top) for x in others))
+        return log_one_plus(others)
 
     return mean(term, targets.shape, weight)
 
@@ -64,6 +70,40 @@ def cross_entropy(logits: Any, targets: Any, weight: Any = None) -> float:
 def bpr(positive: Any, negative: Any, weight: Any = None) -> float:
     """The mean of −log σ(s⁺ − s⁻)."""
     return mean(lambda n: -log_sigmoid(float(positive[n] - negative[n])), negative.shape, weight)
+
+
+def gbce(positive: Any, negatives: Any, beta: float, weight: Any = None) -> float:
+    """The mean of −[β log σ(s⁺) + Σ_j log(1 − σ(s⁻_j))] / (k + 1), where 1 − σ(x) = σ(−x)."""
+
+    def term(n: tuple[int, ...]) -> float:
+        rejected = [log_sigmoid(-float(negatives[(*n, j)])) for j in range(negatives.shape[-1])]
+        return -(beta * log_sigmoid(float(positive[n])) + math.fsum(rejected)) / (len(rejected) + 1)
+
+    return mean(term, positive.shape, weight)
+
+
+def gbce_beta(k: int, n_items: int, t: float) -> float:
+    """α (t (1 − 1/α) + 1/α), where α = k / (I − 1)."""
+    alpha = k / (n_items - 1)
+    return alpha * (t * (1 - 1 / alpha) + 1 / alpha)
+
+
+def sampled_softmax(positive: Any, negatives: Any, keep: Any = None, weight: Any = None) -> float:
+    """The mean of −log(e^{s⁺} / (e^{s⁺} + Σ_j e^{s⁻_j})) = log(1 + Σ_j e^{s⁻_j − s⁺}) over the kept j."""
+
+    def term(n: tuple[int, ...]) -> float:
+        kept = [j for j in range(negatives.shape[-1]) if keep is None or keep[(*n, j)]]
+        return log_one_plus([float(negatives[(*n, j)] - positive[n]) for j in kept])
+
+    return mean(term, positive.shape, weight)
+
+
+def _masked(rng: Any, *shape: int) -> Any:
+    """Positive, negatives and a mask: its first row keeps nothing, the others most."""
+    keep = rng.random(shape) < 0.7
+    keep.reshape(-1, shape[-1])[0] = False
+    keep.reshape(-1, shape[-1])[-1] = [j != 1 for j in range(shape[-1])]
+    return normal(rng, *shape[:-1]), normal(rng, *shape), keep
 
 
 FAR = np.array([800.0, -800.0, 40.0, -40.0, 0.0])
@@ -177,6 +217,88 @@ FORMULAS = (
             Property("−d larger for −d", own.swapped, 1e-15),
             Property("exact to all digits where it is almost 0", own.hardly_wrong, 1e-15),
             Property("of slope −w σ(−d) / Σ w", own.bpr_slope, 1e-14),
+        ),
+    ),
+    Formula(
+        name="gbce",
+        meaning="How well an item that was taken is told from k that were not, where it counts β times.",
+        latex=r"L = -\frac{1}{\sum_n w_n} \sum_n \frac{w_n}{k + 1} "
+        r"\Big[\beta \log \sigma(s^+_n) + \sum_{j=1}^{k} \log(1 - \sigma(s^-_{nj}))\Big]",
+        source="Petrov & Macdonald 2023, gBCE",
+        ours="minirec.functional.gbce",
+        definition=gbce,
+        places={
+            "example": lambda rng: (short(rng, 2), short(rng, 2, 3), 0.5),
+            "one negative, beta 1": lambda rng: (normal(rng, 3, 5), normal(rng, 3, 5, 1), 1.0),
+            "weights, one is 0": lambda rng: (
+                normal(rng, 3, 5), normal(rng, 3, 5, 2), 0.3, weights(rng, 3, 5),
+            ),
+            "weights, all 0": lambda rng: (normal(rng, 5), normal(rng, 5, 3), 0.3, np.zeros(5)),
+            "one weight per row": lambda rng: (
+                normal(rng, 3, 5), normal(rng, 3, 5, 7), 0.1, weights(rng, 3, 1),
+            ),
+            "one row": lambda rng: (np.array(0.3), normal(rng, 3), 0.7),
+            "beta 0": lambda rng: (normal(rng, 5), normal(rng, 5, 3), 0.0),
+            "scores far out": lambda rng: (FAR.copy(), np.stack([FAR, FAR[::-1], -FAR], axis=-1), 0.25),
+        },
+        zero={"weights, all 0": ["positive", "negatives"], "beta 0": ["positive"]},
+        properties=(
+            *drawn.PROPERTIES,
+            Property("blind to the order of the negatives", drawn.negatives_have_no_order, 1e-14),
+            Property("linear in β", drawn.linear_in_beta, 1e-14),
+            Property("mirrored for one negative and β = 1", drawn.mirrored_for_one_negative, 1e-14),
+            Property("exact to all digits where it is almost 0", drawn.gbce_hardly_surprised, 1e-15),
+            Property("of slopes −β σ(−s⁺) and σ(s⁻), over k + 1", drawn.gbce_slopes, 1e-14),
+        ),
+    ),
+    Formula(
+        name="gbce_beta",
+        meaning="What the item taken counts in gbce, so that drawn negatives make no score too high.",
+        latex=r"\beta = \alpha \Big(t \Big(1 - \frac{1}{\alpha}\Big) + \frac{1}{\alpha}\Big), "
+        r"\qquad \alpha = \frac{k}{I - 1}",
+        source="Petrov & Macdonald 2023, gBCE",
+        ours="minirec.functional.gbce_beta",
+        definition=gbce_beta,
+        places={
+            "example": lambda rng: (2, 5, 0.5),
+            "256 of 3416 items": lambda rng: (256, 3416, 0.75),
+            "any t": lambda rng: (1, 1683, float(rng.random())),
+            "more draws than items": lambda rng: (7, 3, 0.75),
+        },
+        properties=(
+            Property("linear in t, from 1 to α", drawn.between_one_and_alpha, 1e-14),
+            Property("what gives true probabilities for t = 1", drawn.calibrated_at_one, 1e-13),
+        ),
+    ),
+    Formula(
+        name="sampled_softmax",
+        meaning="How surprised the softmax over an item and k drawn ones is that it was this item.",
+        latex=r"L = -\frac{1}{\sum_n w_n} \sum_n w_n \log \frac{e^{s^+_n}}{e^{s^+_n} + "
+        r"\sum_{j \text{ kept}} e^{s^-_{nj}}}",
+        source="Klenitskiy & Vasilev 2023; Jean et al. 2015 without their correction",
+        ours="minirec.functional.sampled_softmax",
+        definition=sampled_softmax,
+        places={
+            "example": lambda rng: (short(rng, 2), short(rng, 2, 3)),
+            "three axes": lambda rng: (normal(rng, 2, 3), normal(rng, 2, 3, 5)),
+            "mask, one row is empty": lambda rng: _masked(rng, 2, 3, 5),
+            "weights, one is 0": lambda rng: (*_masked(rng, 2, 3, 5), weights(rng, 2, 3)),
+            "weights, all 0": lambda rng: (*_masked(rng, 3, 5), np.zeros(3)),
+            "one weight per row": lambda rng: (*_masked(rng, 3, 2, 5), weights(rng, 3, 1)),
+            "one row": lambda rng: (np.array(0.3), normal(rng, 3)),
+            "scores far out": lambda rng: (FAR.copy(), np.stack([FAR[::-1], -FAR, np.zeros(5)], axis=-1)),
+        },
+        zero={"weights, all 0": ["positive", "negatives"]},
+        properties=(
+            *drawn.PROPERTIES,
+            Property("unchanged by a shift of a row", drawn.a_shift_changes_nothing, 1e-14),
+            Property("blind to the order of the negatives", drawn.negatives_have_no_order, 1e-14),
+            Property("blind to negatives that are not kept", drawn.masked_ones_are_not_there, 0.0),
+            Property("0 where no negative is kept", drawn.nothing_left_costs_nothing, 0.0),
+            Property("bpr for one negative", drawn.one_negative_is_bpr, 1e-14),
+            Property("exact to all digits where it is almost 0", drawn.softmax_hardly_surprised, 1e-15),
+            Property("of slopes w q / Σ w for the negatives", drawn.sampled_softmax_slopes, 1e-14),
+            Property("of slopes that sum to 0 in each row", drawn.slopes_sum_to_zero, 1e-14),
         ),
     ),
 )  # fmt: skip

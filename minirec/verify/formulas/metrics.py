@@ -1,7 +1,9 @@
 """Metrics that are not of one ranking: errors of ratings, what the lists cover, and how sure a mean is."""
 
+import itertools
 import math
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -45,6 +47,20 @@ def bootstrap_means(values: Any, rng: int, resamples: int) -> Any:
         for at in np.ndindex(*values.shape[1:]):
             means[(r, *at)] = math.fsum(values[(draws[r, u], *at)] for u in range(U)) / U
     return means
+
+
+def permutation_p_value(differences: Any) -> float:
+    """The share of all 2^U patterns of signs whose sum is as far from 0 as the observed one, or farther.
+
+    As far: up to 1e-12 of all differences together, since .1 + .2 and .3 are not the same number.
+    """
+    exact = [Fraction(float(d)) for d in differences]
+    observed = abs(sum(exact, Fraction(0))) - sum(map(abs, exact)) / 10**12
+    reached = [
+        abs(sum((sign * d for sign, d in zip(signs, exact, strict=True)), Fraction(0))) >= observed
+        for signs in itertools.product((1, -1), repeat=len(exact))
+    ]
+    return sum(reached) / len(reached)
 
 
 def zero_for_a_perfect_prediction(place: Place, rng: Rng) -> float:
@@ -131,6 +147,28 @@ def centered_with_the_spread_of_a_mean(place: Place, rng: Rng) -> float | None:
     # The kurtosis of a mean of U draws from U numbers is at most 4: s is sure to a share of √¾ / √n.
     wide = np.abs(means.std(axis=0) / spread - 1.0) * math.sqrt(n)
     return float(max(off.max(), wide.max()))
+
+
+def the_same_in_another_order_and_with_all_signs_flipped(place: Place, rng: Rng) -> float:
+    (d,) = place.args
+    return abs(place(-rng.permutation(d)) - place(d))
+
+
+def the_same_in_another_unit(place: Place, rng: Rng) -> float:
+    (d,) = place.args
+    return abs(place(1024.0 * d) - place(d))
+
+
+def users_without_a_difference_decide_nothing(place: Place, rng: Rng) -> float:
+    (d,) = place.args
+    return abs(place(rng.permutation(np.append(d, np.zeros(37)))) - place(d))
+
+
+def two_patterns_where_all_agree(place: Place, rng: Rng) -> float | None:
+    """All differences of one sign: the observed sum and its opposite are the only ones that far from 0."""
+    (d,) = place.args
+    positive = np.abs(d[d != 0])
+    return abs(place(positive) - 2.0 / 2 ** len(positive)) if len(positive) else None
 
 
 PAIRS: dict[str, Callable[[Rng], tuple[Any, ...]]] = {
@@ -223,7 +261,7 @@ FORMULAS = (
         latex=r"\bar{x}^{*}_b = \frac{1}{U} \sum_{u=1}^{U} x_{n_{bu}}, \quad "
         r"n_{bu} \sim \mathrm{uniform}\{1, \dots, U\}",
         source="Efron 1979",
-        ours="minirec.evaluation.bootstrap_means",
+        ours="minirec.evaluation.significance.bootstrap_means",
         definition=bootstrap_means,
         places={
             "example": lambda rng: (short(rng, 3), 1, 2),
@@ -238,6 +276,28 @@ FORMULAS = (
             ),
             Property("linear in the values", linear_in_the_values, EXACT),
             Property("centered, with the spread of a mean", centered_with_the_spread_of_a_mean, 5.0),
+        ),
+    ),
+    Formula(
+        name="permutation_p_value",
+        meaning="How often the mean difference of two equally good models is as far from 0 as the observed "
+        "one: each user's difference could have had the other sign.",
+        latex=r"p = \frac{1}{2^U} \sum_{s \in \{-1, 1\}^U} "
+        r"\left[ \left| \sum_u d_u \right| \le \left| \sum_u s_u d_u \right| \right]",
+        source="Fisher 1935",
+        ours="minirec.evaluation.significance.permutation_p_value",
+        definition=permutation_p_value,
+        places={
+            "example": lambda rng: (np.array([0.5, -0.25, 1.0]),),
+            "seven users": lambda rng: (0.5 + normal(rng, 7),),
+            "many of equal size": lambda rng: (rng.integers(-2, 4, 11) / 10.0,),
+            "no difference": lambda rng: (np.zeros(5),),
+        },
+        properties=(
+            Property("the same under -1", the_same_in_another_order_and_with_all_signs_flipped, 0.0),
+            Property("the same in another unit", the_same_in_another_unit, 0.0),
+            Property("users without a difference", users_without_a_difference_decide_nothing, 0.0),
+            Property("2 / 2^U where all agree", two_patterns_where_all_agree, 0.0),
         ),
     ),
 )

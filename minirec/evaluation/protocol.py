@@ -1,4 +1,4 @@
-"""Protocols of evaluation: which items are ranked, what is hidden, and how sure the figure is.
+"""Protocols of ranking: which items are ranked, what is hidden, and how sure the figure is.
 
 A model is anything with `score(users) -> (B, I)`. If it says `uses_histories = True`, it is asked
 `score_histories(histories) -> (B, I)` instead, because at test the input history must hold the validation
@@ -7,7 +7,7 @@ item, which the model was not fitted on. The formulas are in `minirec.metrics`; 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from minirec import metrics as M
 from minirec.data.interactions import Interactions, concatenate
+from minirec.evaluation import significance
 
 Array = NDArray[Any]
 
@@ -29,7 +30,7 @@ LABELS = {
     "auc": "AUC",
 }
 PART = 256  # scores of which `top_k` takes the largest one
-RESAMPLES = 2000  # of the bootstrap: the ends of a 95 % interval are then sure to about 3 % of its width
+SAMPLING = ("uniform", "popular")
 
 
 class Evaluation(NamedTuple):
@@ -46,34 +47,27 @@ class Evaluation(NamedTuple):
 
     def mean(self, metric: str) -> float:
         """The mean over users. AUC leaves out the users for whom it is not defined (see `evaluate`)."""
-        return float(_defined(self._of(metric)).mean())
+        return float(significance.defined(self.per_user(metric)).mean())
 
     def interval(self, metric: str, rng: Any = 0, level: float = 0.95) -> tuple[float, float]:
         """The percentile bootstrap interval (low, high) of the mean over users (Efron 1979)."""
-        return _interval(bootstrap_means(_defined(self._of(metric)), rng), level)
+        values = significance.defined(self.per_user(metric))
+        return significance.interval(significance.bootstrap_means(values, rng), level)
 
     def label(self, metric: str) -> str:
         """The metric with its cut-off, as in "NDCG@10"."""
         return LABELS[metric].format(k=self.k)
 
-    def _of(self, metric: str) -> Array:
+    def per_user(self, metric: str) -> Array:
+        """(U',) the metric of each of `users`; KeyError if it was not evaluated."""
         if metric not in self.values:
             raise KeyError(f"metric {metric!r} was not evaluated: there are {', '.join(self.values)}")
         return self.values[metric]
 
     def __str__(self) -> str:
+        from minirec.evaluation.tables import comparison_table
+
         return comparison_table({"": self})
-
-
-class RatingEvaluation(NamedTuple):
-    """How far predicted ratings are from true ones, with 95 % bootstrap intervals over users."""
-
-    rmse: float
-    mae: float
-    n: int  # ratings
-    rmse_interval: tuple[float, float]
-    mae_interval: tuple[float, float]
-    protocol: str
 
 
 def evaluate(
@@ -87,6 +81,7 @@ def evaluate(
     block: int | None = None,
     users: Sequence[int] | Array | None = None,
     negatives: int | None = None,
+    sampling: str = "uniform",
     rng: Any = 0,
     progress: bool = False,
 ) -> Evaluation:
@@ -98,9 +93,11 @@ def evaluate(
     block       users scored at once, so memory is block x I numbers whatever the number of users; None: as
                 many as make 32 million scores (128 MB in float32), at most 256
     users       (U',) internal indices, to evaluate a part of the users; None = all
-    negatives   None: full ranking. A number: only the relevant items and that many uniform unseen others are
-                ranked. Such figures are far higher, can even reverse the order of two models, and are
-                labelled as sampled (Krichene & Rendle 2020); `rng` draws them
+    negatives   None: full ranking. A number: only the relevant items and that many unseen others are ranked.
+                Such figures are far higher, can even reverse the order of two models, and are labelled as
+                sampled (Krichene & Rendle 2020); `rng` draws them, the same for every model
+    sampling    how they are drawn, always without replacement: "uniform", or "popular", in proportion to how
+                many users of `train` have the item
 
     Users without a test item are left out and counted. A test item that the user has already seen is not a
     candidate: it counts as relevant and is never found, and the protocol says how many there are. AUC is NaN
@@ -113,6 +110,10 @@ def evaluate(
     for name in metrics:
         if name not in LABELS:
             raise KeyError(f"unknown metric {name!r}: allowed are {', '.join(LABELS)}")
+    if sampling not in SAMPLING:
+        raise ValueError(f"sampling must be one of {', '.join(map(repr, SAMPLING))}, got {sampling!r}")
+    if negatives is not None and negatives < 1:
+        raise ValueError(f"negatives = {negatives}: give at least 1, or None to rank all items")
     if block is None:
         block = min(256, max(1, 2**25 // train.n_items))
     if block < 1:
@@ -125,7 +126,7 @@ def evaluate(
     if len(chosen) == 0:
         raise ValueError(f"none of the {len(asked)} users has an item in the test part: nothing to evaluate")
 
-    generator = np.random.default_rng(rng)
+    generator, counts = np.random.default_rng(rng), item_users(train)
     values: dict[str, list[float]] = {name: [] for name in metrics}
     recommended: list[Array] = []
     unreachable = 0
@@ -138,84 +139,25 @@ def evaluate(
             row[histories[user]] = -np.inf
             unreachable += len(set(relevant[user]) & set(histories[user]))
             if negatives is not None:
-                row = _keep_sample(row, relevant[user], negatives, generator)
+                known = np.union1d(histories[user], relevant[user])
+                others = np.setdiff1d(np.arange(train.n_items), known, assume_unique=True)
+                weights = counts if sampling == "popular" else None
+                drawn = sample_candidates(generator, others, negatives, weights)
+                row = _only(row, np.append(relevant[user], drawn))
             for name in metrics:
                 values[name].append(_value(name, row, relevant[user], k))
             recommended.append(top_k(row, k))
 
-    pairs = np.sort(train.users * train.n_items + train.items)
-    distinct = pairs[np.append(True, pairs[1:] != pairs[:-1])]  # sorting is faster than np.unique
-    counts = np.bincount(distinct % train.n_items, minlength=train.n_items)
     return Evaluation(
         values={name: np.array(numbers) for name, numbers in values.items()},
         users=chosen,
         left_out=len(asked) - len(chosen),
         k=k,
-        protocol=_protocol(train, also_seen, test, chosen, len(asked), unreachable, negatives),
+        protocol=_protocol(train, also_seen, test, chosen, len(asked), unreachable, negatives, sampling),
         recommended=recommended,
         coverage=M.coverage(recommended, train.n_items),
         novelty=M.novelty(recommended, counts, train.n_users) if any(map(len, recommended)) else np.nan,
     )
-
-
-def evaluate_ratings(model: Any, test: Interactions) -> RatingEvaluation:
-    """RMSE and MAE of `model.predict(users, items) -> (N,)`, internal indices, on the ratings of `test`.
-
-    The intervals resample users with all their ratings, since the errors of one user are not independent.
-    Raises ValueError if `test` has no ratings or is empty, or if a prediction is not finite.
-    """
-    if test.ratings is None or len(test) == 0:
-        raise ValueError(f"RMSE needs ratings, and the test part has none ({len(test)} interactions)")
-    prediction = np.asarray(model.predict(test.users, test.items), dtype=np.float64)
-    rmse, mae = M.rmse(prediction, test.ratings), M.mae(prediction, test.ratings)
-    error = prediction - test.ratings
-    rows, user = np.unique(test.users, return_inverse=True)
-    per_user = [np.bincount(user), np.bincount(user, np.abs(error)), np.bincount(user, error**2)]
-    n, absolute, square = bootstrap_means(np.stack(per_user, axis=1)).T
-    return RatingEvaluation(
-        rmse,
-        mae,
-        len(test),
-        _interval(np.sqrt(square / n), 0.95),
-        _interval(absolute / n, 0.95),
-        f"{len(test)} held-out ratings of {len(rows)} users, 95 % bootstrap intervals over users",
-    )
-
-
-def paired_difference(
-    a: Evaluation, b: Evaluation, metric: str, rng: Any = 0, level: float = 0.95
-) -> tuple[float, float, float]:
-    """The mean of a - b over the same users, and its bootstrap interval: (difference, low, high).
-
-    Users differ far more than models do, so this interval is narrower than the two separate ones suggest.
-    Raises ValueError if the users, the cut-off or the protocol differ.
-    """
-    if not np.array_equal(a.users, b.users) or (a.k, a.protocol) != (b.k, b.protocol):
-        raise ValueError(
-            f"a paired difference needs the same users and protocol, got k = {a.k}, {a.protocol!r} "
-            f"and k = {b.k}, {b.protocol!r}"
-        )
-    difference = _defined(a._of(metric) - b._of(metric))
-    return float(difference.mean()), *_interval(bootstrap_means(difference, rng), level)
-
-
-def comparison_table(evaluations: Mapping[str, Evaluation]) -> str:
-    """One line per model, every metric as mean [95 % interval], and the protocol below; aligned text."""
-    header, rows, notes = _cells(evaluations)
-    widths = [max(len(row[j]) for row in [header, *rows]) for j in range(len(header))]
-    lines = [
-        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
-        for row in [header, ["-" * width for width in widths], *rows]
-    ]
-    return "\n".join(line.rstrip() for line in [*lines, *notes])
-
-
-def markdown_table(evaluations: Mapping[str, Evaluation]) -> str:
-    """The same as `comparison_table`, as a Markdown table."""
-    header, rows, notes = _cells(evaluations)
-    rule = ["---", *("--:" for _ in header[1:])]
-    table = ["| " + " | ".join(row) + " |" for row in [header, rule, *rows]]
-    return "\n".join([*table, "", "  \n".join(notes)])
 
 
 def top_k(scores: Array, k: int) -> Array:
@@ -232,29 +174,48 @@ def top_k(scores: Array, k: int) -> Array:
     return order
 
 
-def bootstrap_means(values: Array, rng: Any = 0, resamples: int = RESAMPLES) -> Array:
-    """(resamples, ...) means over users of `values` (U, ...), each of U users drawn with replacement."""
+def sample_candidates(
+    rng: np.random.Generator | int, items: Array, n: int, counts: Array | None = None
+) -> Array:
+    """n of `items`, without replacement: uniform, or in proportion to `counts` (I,) of what is still there.
+
+    Fewer where there are fewer; an item that counts 0 is never drawn.
+    """
     generator = np.random.default_rng(rng)
-    size = max(1, 2_000_000 // max(1, values.size))  # draws held at once, so memory stays at some tens of MB
-    means = []
-    for start in range(0, resamples, size):
-        draws = generator.integers(0, len(values), (min(size, resamples - start), len(values)))
-        means.append(values[draws].mean(axis=1))
-    return np.concatenate(means)
+    if counts is None:
+        return generator.choice(items, min(n, len(items)), replace=False)
+    items = items[counts[items] > 0]
+    share = counts[items] / max(1, counts[items].sum())
+    return generator.choice(items, min(n, len(items)), replace=False, p=share) if len(items) else items
 
 
-def _interval(means: Array, level: float) -> tuple[float, float]:
-    if not 0 < level < 1:
-        raise ValueError(f"level = {level}: the level of an interval is between 0 and 1, as in 0.95")
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+def item_users(train: Interactions) -> Array:
+    """(I,) how many users have each item; a user who met it twice counts once."""
+    pairs = np.sort(train.users * train.n_items + train.items)
+    distinct = pairs[np.diff(pairs, prepend=-1) != 0]  # sorting is faster than np.unique
+    counts: Array = np.bincount(distinct % train.n_items, minlength=train.n_items)
+    return counts
 
 
-def _defined(values: Array) -> Array:
-    defined = values[~np.isnan(values)]
-    if len(defined) == 0:
-        raise ValueError("the metric is not defined for any of the users")
-    return defined
+def average(evaluations: Sequence[Evaluation]) -> Evaluation:
+    """The mean of each user over several evaluations, as of one model trained with several seeds.
+
+    Its intervals are over users, so they leave out what another seed would change: state the spread beside
+    them. Coverage and novelty are means as well, `recommended` is of the first.
+    Raises ValueError for no evaluation, and for different users, metrics, cut-offs or protocols.
+    """
+    if not evaluations:
+        raise ValueError("a mean needs at least one evaluation")
+    first = evaluations[0]
+    for other in evaluations[1:]:
+        same = (other.k, other.protocol, list(other.values)) == (first.k, first.protocol, list(first.values))
+        if not same or not np.array_equal(other.users, first.users):
+            raise ValueError("a mean over seeds needs the same users, metrics, cut-off and protocol")
+    return first._replace(
+        values={name: np.mean([e.values[name] for e in evaluations], axis=0) for name in first.values},
+        coverage=float(np.mean([e.coverage for e in evaluations])),
+        novelty=float(np.mean([e.novelty for e in evaluations])),
+    )
 
 
 def _check_users(users: Sequence[int] | Array, n_users: int) -> Array:
@@ -291,9 +252,8 @@ def _scores(model: Any, users: Array, histories: list[Array], train: Interaction
     return scores
 
 
-def _keep_sample(row: Array, relevant: Array, negatives: int, rng: np.random.Generator) -> Array:
-    others = np.setdiff1d(np.flatnonzero(row > -np.inf), relevant, assume_unique=True)
-    kept = np.union1d(relevant, rng.choice(others, min(negatives, len(others)), replace=False))
+def _only(row: Array, kept: Array) -> Array:
+    """`row` with -inf for all items that are not kept."""
     sampled = np.full_like(row, -np.inf)
     sampled[kept] = row[kept]
     return sampled
@@ -315,6 +275,7 @@ def _protocol(
     asked: int,
     unreachable: int,
     negatives: int | None,
+    sampling: str,
 ) -> str:
     events = np.bincount(test.users, minlength=test.n_users)[users]
     single = bool((events == 1).all())
@@ -326,33 +287,10 @@ def _protocol(
             else f"held-out part, {events.mean():.1f} events per user",
             f"full ranking over {train.n_items} items"
             if negatives is None
-            else f"SAMPLED: ranked against {negatives} uniform negatives only",
+            else f"SAMPLED: ranked against {negatives} {sampling} negatives only",
             "seen items removed" + ("" if also_seen is None else " (training and validation)"),
             "ties by expectation",
             f"{len(users)} users" + (f" ({left_out} without a test item left out)" if left_out else ""),
             *([f"{unreachable} test items already seen and so never found"] if unreachable else []),
         ]
     )
-
-
-def _cells(evaluations: Mapping[str, Evaluation]) -> tuple[list[str], list[list[str]], list[str]]:
-    if not evaluations:
-        raise ValueError("a comparison needs at least one evaluation")
-    names = list(dict.fromkeys(m for e in evaluations.values() for m in e.values))
-    first = next(iter(evaluations.values()))
-    if any(e.k != first.k for e in evaluations.values()):
-        raise ValueError(f"one table has one cut-off, got k = {[e.k for e in evaluations.values()]}")
-    header = ["model", *(first.label(name) for name in names), "coverage", "novelty"]
-    rows = []
-    for model, e in evaluations.items():
-        row = [model]
-        for name in names:
-            low_high = "{:.4f}, {:.4f}".format(*e.interval(name)) if name in e.values else ""
-            row.append(f"{e.mean(name):.4f} [{low_high}]" if low_high else "")
-        rows.append([*row, f"{e.coverage:.3f}", f"{e.novelty:.2f}"])
-    protocols = {e.protocol for e in evaluations.values()}
-    if len(protocols) == 1:
-        notes = [f"Protocol: {first.protocol}."]
-    else:
-        notes = [f"Protocol of {model}: {e.protocol}." for model, e in evaluations.items()]
-    return header, rows, [*notes, "In brackets: 95 % bootstrap interval over users."]

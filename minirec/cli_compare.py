@@ -1,0 +1,392 @@
+"""The command compare: train several models on one data set, and say which is better, and how sure that is.
+
+All are fitted on the same part, stopped and tuned on the same validation part, and measured on the same test
+part. Nothing is kept from one run to the next: each run trains anew. Called by cli.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+import shlex
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from minirec import comparison, evaluation, tuning
+from minirec.cli_data import (
+    METRICS,
+    add_data_options,
+    add_run_options,
+    kind_of,
+    needs_ratings,
+    open_data,
+    print_terms,
+    split,
+)
+from minirec.comparison import Comparison, Parts, Result, Settings
+from minirec.data import Dataset, global_temporal, known_users, temporal_cuts
+from minirec.models import Recommender
+from minirec.models.presets import PRESETS, preset, search_space
+from minirec.usage import UsageError, add_command, folder_of, setting, whole_number
+
+
+def add(commands: Any) -> None:
+    """Add the command to the parser of cli.py."""
+    parser = add_command(
+        commands,
+        "compare",
+        run_compare,
+        "train several models, evaluate them alike, and say which is better and how sure that is",
+        "compare --data shop --models popularity,markov,mf\n"
+        "compare --data ratings.csv --models all --seeds 3 --out runs/comparison\n"
+        "compare --data ml-100k --models popularity,ease --protocol temporal --test-share 0.2\n"
+        "compare --data ratings.csv --models item-knn,ease --tune 5 --metrics ndcg,recall -k 5",
+    )
+    add_data_options(parser)
+    parser.add_argument(
+        "--models", required=True, metavar="NAME,...", help=f"some of {', '.join(PRESETS)}; or all"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="MODEL.NAME=VALUE",
+        help="another value for a setting of one of the models, such as mf.epochs=5; can be repeated",
+    )
+    parser.add_argument(
+        "--baseline", metavar="NAME", help="the model that the others are compared with (default: the best)"
+    )
+    parser.add_argument(
+        "--seeds",
+        type=whole_number(1),
+        default=1,
+        metavar="N",
+        help="trainings of each model, with as many seeds from --seed on (default: 1)",
+    )
+    parser.add_argument(
+        "--tune",
+        type=whole_number(1),
+        metavar="N",
+        help="random search: N choices of hyper-parameters per model, the preset first, judged on validation",
+    )
+    parser.add_argument(
+        "--out", metavar="DIR", help="folder for results.md, results.csv, per-user.csv and comparison.svg"
+    )
+    _add_protocol(parser)
+    add_run_options(parser)
+
+
+def _add_protocol(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("protocol")
+    group.add_argument(
+        "--protocol",
+        choices=("leave-one-out", "temporal"),
+        default="leave-one-out",
+        help="hold out each user's last event, or all events from a moment on (default: leave-one-out)",
+    )
+    for part, before in (("valid", "validation"), ("test", "test")):
+        group.add_argument(
+            f"--{part}-share",
+            type=_share,
+            metavar="SHARE",
+            help=f"temporal: the share of all events that is {before} (default: 0.1)",
+        )
+        group.add_argument(
+            f"--{part}-from",
+            metavar="DATE",
+            help=f"temporal: where {before} begins, a date such as 1998-03-01 or a timestamp; then both",
+        )
+    group.add_argument(
+        "--metrics",
+        default=",".join(METRICS),
+        metavar="NAME,...",
+        help=f"some of {', '.join(evaluation.LABELS)} (default: {','.join(METRICS)}); ndcg decides which "
+        "model is best, or else the first",
+    )
+    group.add_argument(
+        "-k", type=whole_number(1), default=10, metavar="N", help="cut-off of the metrics (default: 10)"
+    )
+    group.add_argument(
+        "--negatives",
+        type=whole_number(1),
+        metavar="N",
+        help="rank the test items against N sampled others only. Such figures are labelled as sampled: they "
+        "are far higher, and can reverse the order of models",
+    )
+    group.add_argument(
+        "--sampling", choices=evaluation.SAMPLING, help="how --negatives are drawn (default: uniform)"
+    )
+    group.add_argument(
+        "--groups", action="store_true", help="also by length of the history and popularity of the test item"
+    )
+
+
+def run_compare(options: argparse.Namespace) -> None:
+    metrics = _metrics(options.metrics)
+    decisive = "ndcg" if "ndcg" in metrics else metrics[0]
+    everything = options.models.strip() == "all"
+    models = {name: _settings(name, options) for name in _names(options.models)}
+    _check_options(options, list(models))
+    dataset = open_data(options.data, options)
+    parts = _parts(dataset, options)
+    left_out = _without_ratings(models, parts, options.data, everything)
+    folder = None if options.out is None else folder_of(options.out)
+    print_terms(dataset)
+    print(f"{dataset.interactions.describe()}.")
+    print(f"Split: {parts.words}.")
+    results: dict[str, Result] = {}
+    for name, settings in models.items():
+        if name in left_out:
+            continue
+        try:
+            results[name] = _result(name, settings, parts, metrics, decisive, options)
+        except (ValueError, FloatingPointError, MemoryError) as error:  # the others are not lost
+            left_out[name] = " ".join(str(error).split()) or type(error).__name__
+    for name, reason in left_out.items():
+        print(f"Left out: {name}: {reason}.")
+    if not results:
+        raise UsageError("no model is left to compare: give others with --models")
+    best = max(results, key=lambda name: results[name].evaluation.mean(decisive))
+    command = f"python -m minirec {shlex.join(options.arguments)}"
+    compared = Comparison(dataset, parts, results, left_out, decisive, options.baseline or best, command)
+    for title, table in comparison.tables(compared).items():
+        if options.groups or not title.startswith("By"):
+            print(f"\n{table.text()}")
+    if folder is not None:
+        comparison.write(compared, folder)
+        print(f"\nWrote results.md, results.csv, per-user.csv and comparison.svg in {folder}.")
+
+
+# What was asked for.
+
+
+def _names(text: str) -> list[str]:
+    names = list(PRESETS) if text.strip() == "all" else _listed(text, "--models")
+    for name in names:
+        if name not in PRESETS:
+            raise UsageError(f"--models: there is no model {name!r}: there are {', '.join(PRESETS)}; or all")
+    return names
+
+
+def _metrics(text: str) -> list[str]:
+    names = _listed(text, "--metrics")
+    for name in names:
+        if name not in evaluation.LABELS:
+            allowed = ", ".join(evaluation.LABELS)
+            raise UsageError(f"--metrics: there is no metric {name!r}: there are {allowed}")
+    return names
+
+
+def _listed(text: str, option: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise UsageError(f"{option} {text!r} names nothing: give names with commas between them")
+    twice = [name for i, name in enumerate(names) if name in names[:i]]
+    if twice:
+        raise UsageError(f"{option} names {twice[0]} more than once: once is enough")
+    return names
+
+
+def _settings(name: str, options: argparse.Namespace) -> Settings:
+    """The preset of a model for the data, changed by --set."""
+    settings = preset(name, options.data)
+    known = kind_of(name)().settings()
+    for pair in options.set:
+        target, equals, text = pair.partition("=")
+        model, _, argument = target.partition(".")
+        if not (equals and argument):
+            raise UsageError(f"--set takes MODEL.NAME=VALUE, such as mf.epochs=5, got {pair!r}")
+        if model != name:
+            continue
+        if argument not in known:
+            there_are = f"there are {', '.join(known)}" if known else "it has none"
+            raise UsageError(f"--set {pair}: {name} has no setting {argument!r}: {there_are}")
+        settings[argument] = setting(kind_of(name), argument, text)
+    try:
+        kind_of(name)(**settings)
+    except ValueError as error:
+        raise UsageError(f"--set {' '.join(options.set)}: {name}: {error}") from error
+    return settings
+
+
+def _check_options(options: argparse.Namespace, names: list[str]) -> None:
+    """Options that would be ignored are errors."""
+    for pair in options.set:
+        if pair.partition(".")[0] not in names:
+            raise UsageError(f"--set {pair}: no such model among --models: there are {', '.join(names)}")
+    if options.baseline is not None and options.baseline not in names:
+        raise UsageError(f"--baseline {options.baseline} is not among --models: there are {', '.join(names)}")
+    if options.sampling is not None and options.negatives is None:
+        raise UsageError(f"--sampling {options.sampling} says how --negatives are drawn: give their number")
+    for part in ("valid", "test"):
+        share, date = (getattr(options, f"{part}_{what}") for what in ("share", "from"))
+        given = f"--{part}-share" if share is not None else f"--{part}-from" if date is not None else None
+        if given and options.protocol != "temporal":
+            raise UsageError(f"{given} is for --protocol temporal: leave it out, or ask for that")
+        if share is not None and (options.valid_from or options.test_from):
+            raise UsageError(f"{given} and dates say the same thing twice: leave one of them out")
+    if (options.valid_from is None) != (options.test_from is None):
+        raise UsageError("a temporal split by date needs both --valid-from and --test-from")
+
+
+def _share(text: str) -> float:
+    if not re.fullmatch(r"0?\.[0-9]{1,9}", text) or float(text) == 0:
+        raise argparse.ArgumentTypeError(f"must be a number between 0 and 1, such as 0.1, got {text!r}")
+    return float(text)
+
+
+def _moment(text: str, option: str) -> float:
+    """A timestamp: a number as it stands, or a date (and time) in seconds since 1970."""
+    if re.fullmatch(r"-?[0-9]{1,18}", text) and not re.fullmatch(r"[0-9]{4}", text):
+        return float(text)
+    if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?)?", text):
+        try:
+            return float(np.datetime64(text.replace(" ", "T"), "s").astype(np.int64))
+        except ValueError:
+            pass
+    raise UsageError(f"{option} {text!r} is no date such as 1998-03-01 and no timestamp such as 888710400")
+
+
+# The parts of the data.
+
+
+def _parts(dataset: Dataset, options: argparse.Namespace) -> Parts:
+    if options.protocol == "leave-one-out":
+        words = (
+            "leave-one-out: each user's last event is for testing, the one before it for validation, events "
+            "at the same time in the order of the file; users with fewer than 3 events are training only"
+        )
+        return Parts(*split(dataset, options.data), words)
+    data = dataset.interactions
+    if data.timestamps is None:
+        raise UsageError(
+            f"--protocol temporal needs timestamps, and {options.data} has none: name their column with "
+            "--timestamp-column, or take --protocol leave-one-out"
+        )
+    if options.test_from is None:
+        shares = (0.1 if share is None else share for share in (options.valid_share, options.test_share))
+        try:
+            valid_from, test_from = temporal_cuts(data, *shares)
+        except ValueError as error:
+            raise UsageError(f"--valid-share and --test-share: {error}") from error
+    else:
+        valid_from = _moment(options.valid_from, "--valid-from")
+        test_from = _moment(options.test_from, "--test-from")
+        if valid_from > test_from:
+            raise UsageError(
+                f"--valid-from {options.valid_from} lies after --test-from {options.test_from}: swap them"
+            )
+    train, valid, test = global_temporal(data, valid_from, test_from)
+    valid, everybody, test = known_users(train, valid), test, known_users(train, test)
+    for part, name in ((train, "training"), (valid, "validation"), (test, "test")):
+        if len(part) == 0:
+            raise UsageError(
+                f"{options.data}: no event of a user who was there before is left for {name} (training ends "
+                f"at {_said(valid_from)}, test begins at {_said(test_from)}, "
+                f"{data.describe()}): give other --valid-share and --test-share, or other dates"
+            )
+    users, known = (len(np.unique(part.users)) for part in (everybody, test))
+    words = (
+        f"global temporal: training before {_said(valid_from)}, validation before {_said(test_from)}, test "
+        f"from then on: {len(train):,}, {len(valid):,} and {len(test):,} events; {users - known:,} of "
+        f"{users:,} test users have no event in training and are left out"
+    )
+    return Parts(train, valid, test, words)
+
+
+def _said(timestamp: float) -> str:
+    """A date with its time where the number can be one (seconds, the years 1973 to 2286), else the number."""
+    if 1e8 <= timestamp < 1e10:
+        return str(np.datetime64(int(timestamp), "s")).replace("T", " ")
+    return f"{timestamp:g}"
+
+
+def _without_ratings(
+    models: Mapping[str, Settings], parts: Parts, data: str, everything: bool
+) -> dict[str, str]:
+    """The models that need ratings which are not there: left out of all, an error where they are named."""
+    if parts.train.ratings is not None:
+        return {}
+    reason = f"it learns from ratings, and {data} has none"
+    lacking = [name for name, settings in models.items() if needs_ratings(kind_of(name)(**settings))]
+    if lacking and not everything:
+        raise UsageError(
+            f"--models {lacking[0]}: {reason}: name their column with --rating-column, or leave it out"
+        )
+    return dict.fromkeys(lacking, reason)
+
+
+# Train and measure.
+
+
+def _result(
+    name: str,
+    settings: Settings,
+    parts: Parts,
+    metrics: list[str],
+    decisive: str,
+    options: argparse.Namespace,
+) -> Result:
+    search = _search(name, settings, parts, decisive, options) if options.tune is not None else []
+    if search:
+        settings = tuning.best_trial(search).settings
+    evaluations, seconds = {}, 0.0
+    for seed in range(options.seed, options.seed + options.seeds):
+        began = time.perf_counter()
+        model = _fitted(name, settings, parts, seed, options)
+        took = time.perf_counter() - began
+        seconds += took / options.seeds
+        result = evaluation.evaluate(
+            model,
+            parts.train,
+            parts.test,
+            also_seen=parts.valid,
+            k=options.k,
+            metrics=metrics,
+            negatives=options.negatives,
+            sampling=options.sampling or "uniform",
+            rng=options.seed,
+        )
+        reached = f"{result.label(decisive)} {result.mean(decisive):.4f}"
+        print(f"{name}, seed {seed}: {reached}, trained in {took:.1f} s", flush=True)
+        evaluations[seed] = result
+    return Result(settings, evaluation.average(list(evaluations.values())), evaluations, seconds, search)
+
+
+def _fitted(
+    name: str, settings: Settings, parts: Parts, seed: int, options: argparse.Namespace
+) -> Recommender:
+    model = kind_of(name)(**settings)
+    return model.fit(parts.train, valid=parts.valid, rng=seed, progress=not options.quiet)
+
+
+def _search(
+    name: str, settings: Settings, parts: Parts, decisive: str, options: argparse.Namespace
+) -> list[tuning.Trial]:
+    """Random search by the decisive metric on validation, full ranking; what --set names stays as it is."""
+
+    def measure(choice: Settings) -> float:
+        model = _fitted(name, choice, parts, options.seed, options)
+        found = evaluation.evaluate(model, parts.train, parts.valid, k=options.k, metrics=(decisive,))
+        return found.mean(decisive)
+
+    fixed = [pair.partition("=")[0] for pair in options.set]
+    space = {key: values for key, values in search_space(name).items() if f"{name}.{key}" not in fixed}
+    if not space:
+        print(f"{name}: nothing to tune")
+        return []
+    trials = tuning.random_search(measure, settings, space, options.tune, options.seed)
+    best, label = tuning.best_trial(trials), evaluation.LABELS[decisive].format(k=options.k)
+    if not math.isfinite(best.value):
+        raise FloatingPointError(f"none of its {len(trials)} trainings stayed finite")
+    print(
+        f"{name}: {len(trials)} of {options.tune} choices in {sum(t.seconds for t in trials):.1f} s, "
+        f"validation {label} {best.value:.4f}, of the preset {trials[0].value:.4f}: "
+        f"{comparison.call(name, best.settings)}",
+        flush=True,
+    )
+    return trials

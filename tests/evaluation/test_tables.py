@@ -1,0 +1,84 @@
+"""minirec.evaluation.tables: what stands in which cell, and that files can be read back."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from minirec.evaluation import (
+    Evaluation,
+    comparison,
+    differences,
+    group_table,
+    paired_difference,
+    paired_p_value,
+    write_per_user,
+)
+
+USERS = [11, 3, 7, 2, 5]
+
+
+def made(seed, protocol="a protocol", **more):
+    rng = np.random.default_rng(seed)
+    values = {"hit_rate": rng.integers(0, 2, 5).astype(float), "ndcg": rng.random(5), **more}
+    return Evaluation(values, np.array(USERS), 0, 10, protocol, [], 0.25, 3.5)
+
+
+MODELS = {"first": made(0), "second": made(1), "third": made(2)}
+
+
+def test_more_columns_stand_at_the_end():
+    table = comparison(MODELS, {"seconds": {"first": "1.5", "third": "20.0"}})
+    assert table.header == ["model", "HR@10", "NDCG@10", "coverage", "novelty", "seconds"]
+    assert [row[-1] for row in table.rows] == ["1.5", "", "20.0"]
+    assert [row[0] for row in table.rows] == list(MODELS)
+    assert {len(line) for line in table.text().splitlines()[:2]} == {len(table.text().splitlines()[0])}
+    assert table.markdown().splitlines()[2].count("|") == 7
+
+
+def test_differences_are_against_the_baseline():
+    table = differences(MODELS, "second", "ndcg")
+    assert table.header == ["NDCG@10 against second", "difference", "p"]
+    assert [row[0] for row in table.rows] == ["first", "third"]
+    for name, difference, p in table.rows:
+        mean, low, high = paired_difference(MODELS[name], MODELS["second"], "ndcg")
+        assert difference == f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]"
+        assert p == f"{paired_p_value(MODELS[name], MODELS['second'], 'ndcg'):.4f}"
+    with pytest.raises(KeyError, match="'nobody' is not among the models: there are first, second, third"):
+        differences(MODELS, "nobody", "ndcg")
+    with pytest.raises(ValueError, match="same users and protocol"):
+        differences(MODELS | {"other": made(3, "another")}, "first", "ndcg")
+
+
+def test_a_group_table_has_a_column_per_model():
+    parts = {"few": np.array([3, 7]), "none": np.array([1]), "many": np.array([11, 2, 5])}
+    table = group_table(MODELS, parts, "ndcg", "events")
+    assert table.header == ["events", "users", "first", "second", "third"]
+    assert [row[:2] for row in table.rows] == [["few", "2"], ["many", "3"]]
+    for column, e in enumerate(MODELS.values(), 2):
+        assert table.rows[0][column].split()[0] == f"{e.values['ndcg'][[1, 2]].mean():.4f}"
+    partly = MODELS | {"gap": made(4, ndcg=np.array([1, np.nan, np.nan, np.nan, 0.5]))}
+    table = group_table(partly, parts, "ndcg", "events")
+    assert table.rows[0][-1] == ""
+    assert table.rows[1][-1].startswith("0.7500")
+    assert table.rows[1][1] == "3"  # of whom it is defined for two
+
+
+def test_the_file_of_users_reads_back(tmp_path):
+    ids = [f'u,"{i}' for i in range(12)]
+    auc = np.array([0.5, np.nan, 1.0, 0.0, 1 / 3])
+    models = {"one": made(5, auc=auc), "two": made(6)}
+    lengths, popularity = np.arange(12) * 10, np.where(np.arange(12) == 7, np.nan, 0.125)
+    columns = {"events": lengths, "popularity": popularity}
+    write_per_user(tmp_path / "users.csv", models, ids, columns)
+    with open(tmp_path / "users.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 10
+    assert list(rows[0]) == ["user", "events", "popularity", "model", "HR@10", "NDCG@10", "AUC"]
+    for n, row in enumerate(rows):
+        model, user = list(models)[n // 5], USERS[n % 5]
+        assert (row["user"], row["model"], row["events"]) == (ids[user], model, str(10 * user))
+        assert row["popularity"] == ("" if user == 7 else "0.125")
+        assert abs(float(row["NDCG@10"]) - models[model].values["ndcg"][n % 5]) < 1e-6
+    assert [row["AUC"] for row in rows[:5]] == ["0.5", "", "1", "0", "0.333333"]
+    assert {row["AUC"] for row in rows[5:]} == {""}

@@ -1,0 +1,103 @@
+"""Two experiments on MovieLens 100K that need trainings of their own: less data, and shorter histories.
+
+    python tests/make_experiments.py users      trained on a part of the users, measured on all of them
+    python tests/make_experiments.py events     trained and asked with the newest events of each user only
+    python tests/make_experiments.py length     what a model is given to remember: trained at each length
+
+Writes tests/results/ml100k/experiment-NAME.json: NDCG@10 of each user, by model and size. Leave-one-out,
+full ranking, seen items removed, as in make_ml100k.py. `python tests/make_results.py readme` makes the tables
+and figures of tutorials/pages/claims.md from them. A few minutes to half an hour each, on 2 cores.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from make_results import RESULTS, head
+
+from minirec import evaluation
+from minirec.cli_data import kind_of
+from minirec.data import Interactions, leave_one_out, load_ml100k
+from minirec.models.presets import preset
+
+USERS = (59, 118, 236, 472, 943)
+EVENTS = (3, 5, 10, 20, 50, 1000)
+LENGTHS: dict[str, list[dict[str, Any]]] = {
+    "sasrec": [{"length": n} for n in (5, 10, 25, 50, 100)],
+    "transformer-xl": [{"length": 200, "segment": 25, "memory": memory} for memory in (1, 25, 175)],
+}
+Rows = Iterator[tuple[str, int, dict[str, Any]]]
+
+
+def newest(x: Interactions, n: int) -> Interactions:
+    """The newest n events of each user."""
+    order = x.order()
+    ends = np.searchsorted(x.users[order], x.users[order], "right")
+    return x.select(np.sort(order[ends - np.arange(len(order)) <= n]))
+
+
+def fitted(name: str, settings: dict[str, Any], train: Interactions, valid: Interactions) -> Any:
+    model = kind_of(name)(**preset(name, "ml-100k") | settings)
+    began = time.perf_counter()
+    model.fit(train, valid=valid, rng=0, progress=False)
+    return model, time.perf_counter() - began
+
+
+def of_users(train: Interactions, valid: Interactions, test: Interactions) -> Rows:
+    """The same test users and histories for all; only what was learned from differs."""
+    order = np.random.default_rng(0).permutation(train.n_users)
+    for name in ("popularity", "markov", "ease", "als", "sasrec"):
+        for n in USERS:
+            part, stop = (x.select(np.flatnonzero(np.isin(x.users, order[:n]))) for x in (train, valid))
+            model, seconds = fitted(name, {}, part, stop)
+            found = evaluation.evaluate(model, train, test, also_seen=valid, metrics=("ndcg",))
+            yield name, n, {"ndcg": found.per_user("ndcg"), "seconds": seconds, "events": len(part)}
+
+
+def of_events(train: Interactions, valid: Interactions, test: Interactions) -> Rows:
+    """Both what is learned from and what is known about the user shrinks: a sparser data set."""
+    for name in ("popularity", "item-knn", "markov", "ease", "als", "mf", "sasrec"):
+        for n in EVENTS:
+            part = newest(train, n)
+            model, seconds = fitted(name, {}, part, valid)
+            seen = evaluation.evaluate(model, part, test, also_seen=valid, metrics=("ndcg",))
+            yield name, n, {"ndcg": seen.per_user("ndcg"), "seconds": seconds, "events": len(part)}
+
+
+def of_length(train: Interactions, valid: Interactions, test: Interactions) -> Rows:
+    """Trained on all data, with less of each history in sight."""
+    for name, choices in LENGTHS.items():
+        for settings in choices:
+            model, seconds = fitted(name, settings, train, valid)
+            found = evaluation.evaluate(model, train, test, also_seen=valid, metrics=("ndcg",))
+            size = settings.get("memory", settings["length"])
+            yield name, size, {"ndcg": found.per_user("ndcg"), "seconds": seconds, "settings": settings}
+
+
+EXPERIMENTS = {"users": of_users, "events": of_events, "length": of_length}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("which", choices=[*EXPERIMENTS, "all"])
+    which = parser.parse_args().which
+    data = load_ml100k()
+    train, valid, test = leave_one_out(data.interactions)
+    for experiment, rows in EXPERIMENTS.items():
+        if which not in (experiment, "all"):
+            continue
+        found: dict[str, dict[str, Any]] = {}
+        for name, size, row in rows(train, valid, test):
+            print(f"{name} at {size}: NDCG@10 {row['ndcg'].mean():.4f}, {row['seconds']:.0f} s", flush=True)
+            found.setdefault(name, {})[str(size)] = row | {"ndcg": np.round(row["ndcg"], 6).tolist()}
+            content = head(f"python tests/make_experiments.py {experiment}", data) | {"models": found}
+            path = RESULTS / "ml100k" / f"experiment-{experiment}.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(content) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
