@@ -35,6 +35,18 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "sasrec-gbce": {data: row | {"loss": "gbce"} for data, row in SASREC.items()},
     "sasrec-bce": {data: row | {"loss": "bce"} for data, row in SASREC.items()},
     "sasrec-gpt": {data: row | {"residual": "plain"} for data, row in SASREC.items()},
+    "bert4rec": {
+        "": {"num_heads": 2, "length": 100, "hidden": 64, "dropout": 0.2, "epochs": 250, "patience": 25},
+        "shop": {
+            "embedding_dim": 32,
+            "num_heads": 1,
+            "length": 33,
+            "hidden": 32,
+            "batch_size": 32,
+            "epochs": 150,
+            "patience": 25,
+        },
+    },
     "transformer-xl": {
         "": {
             "length": 200,

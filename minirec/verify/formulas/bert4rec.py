@@ -97,12 +97,13 @@ def bert4rec_network(
     dropout: float,
     rng: Any = None,
 ) -> Any:
-    """The rows of the ids and of their positions times √D, 0 at padding; blocks without a causal mask.
+    """Layer norm of the rows of the ids and of their positions, 0 at padding; blocks without a causal mask.
 
     At each [MASK], row by row: a dense layer, GELU, layer norm, and the products with the rows of the items.
     """
     E = p["item_embedding.E"]
-    x = math.sqrt(embedding_dim) * (embedding(E, ids) + embedding(p["position_embedding.E"], positions(ids)))
+    x = embedding(E, ids) + embedding(p["position_embedding.E"], positions(ids))
+    x = layer_norm(x, **child(p, "embedding_norm"))
     for place in np.ndindex(*ids.shape):
         if ids[place] == 0:
             x[place] = 0.0
@@ -211,10 +212,10 @@ def parameters_of_network(
     norm: str,
     dropout: float,
 ) -> int:
-    """(I + 2) D + T D, those of the encoder, D D + D of the dense layer, 2 D of its norm, I"""
+    """(I + 2) D + T D, 2 D of their norm, those of the encoder, D D + D and 2 D of the head, I"""
     D = embedding_dim
     within = parameters_of_encoder(layers=num_layers, width=D, heads=num_heads, hidden=hidden, norm=norm)
-    return (n_items + 2 + length) * D + within + D * D + 3 * D + n_items
+    return (n_items + 2 + length) * D + 2 * D + within + D * D + 3 * D + n_items
 
 
 # 7 items, [MASK] = 8: two hidden, the last one hidden, one hidden that was alone.
@@ -275,12 +276,12 @@ FORMULAS = (
         name="BERT4RecNetwork",
         meaning="At each [MASK] of a sequence, the items on both sides of it give every item a score.",
         latex=r"""\begin{aligned}
-x_t &= \sqrt{D}\, (E_{s_t} + P_{t - \text{padding}}), \quad x_t = 0 \text{ at padding} \\
+x_t &= \mathrm{LN}(E_{s_t} + P_{t - \text{padding}}), \quad x_t = 0 \text{ at padding} \\
 h &= \mathrm{Encoder}(\mathrm{drop}(x)), \quad t \text{ attends to every } t' \text{ without padding} \\
 z_t &= \mathrm{LN}(\mathrm{GELU}(h_t W + c)), \quad \text{score}_{t,i} = z_t \cdot E_i + b_i
 \text{ where } s_t = \text{[MASK]}
 \end{aligned}""",
-        source="Sun et al. 2019, sections 3.2 to 3.5 (the layer norm: the authors' code)",
+        source="Sun et al. 2019, sections 3.2 to 3.5 (the first and the last layer norm: the authors' code)",
         ours="minirec.models.bert4rec.BERT4RecNetwork",
         definition=bert4rec_network,
         places=NETWORKS,
