@@ -19,10 +19,9 @@ from minirec import nn, training
 from minirec.data.interactions import Interactions
 from minirec.data.sequences import pad_histories, positions, trimmed
 from minirec.functional import Array
-from minirec.models import sasrec
 from minirec.models.base import one_of
 from minirec.models.network_recommender import Examples
-from minirec.models.sequence_recommender import SequenceRecommender
+from minirec.models.sequence_recommender import SequenceRecommender, shard_size
 from minirec.nn.module import Grads, prefixed
 
 NORMS = ("pre", "post")
@@ -62,7 +61,6 @@ def window_ends(n: int, length: int) -> list[int]:
 
 
 class NetworkCache(NamedTuple):
-    visible: Array  # (B, T, 1), 1 where there is an item or [MASK]
     item: Any
     position: Any
     embedding_norm: Any
@@ -110,15 +108,14 @@ class BERT4RecNetwork(nn.Module):
         e, of_item = self.item_embedding.forward(ids)  # (B, T, D)
         p, of_position = self.position_embedding.forward(positions(ids))  # (B, T, D)
         x, of_embedding_norm = self.embedding_norm.forward(e + p)
-        visible = (ids != 0)[..., None].astype(e.real.dtype)
-        x, of_dropout = F.dropout_forward(x * visible, self.dropout, rng)
+        x, of_dropout = F.dropout_forward(x, self.dropout, rng)
         h, of_encoder = self.encoder.forward(x, nn.padding_mask(ids), rng=rng)
         masked = ids == len(self.item_embedding.E) - 1
         z, of_dense = self.dense.forward(h[masked])  # (N, D): the rest is not asked for anything
         z, of_gelu = F.gelu_forward(z)
         z, of_norm = self.norm.forward(z)
         return z, NetworkCache(
-            visible, of_item, of_position, of_embedding_norm, of_dropout, of_encoder,
+            of_item, of_position, of_embedding_norm, of_dropout, of_encoder,
             masked, of_dense, of_gelu, of_norm,
         )  # fmt: skip
 
@@ -136,7 +133,7 @@ class BERT4RecNetwork(nn.Module):
         dh = np.zeros((*of_states.masked.shape, dz.shape[1]), dtype=dz.dtype)
         dh[of_states.masked] = dz
         dx, encoder = self.encoder.backward(dh, of_states.encoder)
-        dx = F.dropout_backward(dx, of_states.dropout) * of_states.visible
+        dx = F.dropout_backward(dx, of_states.dropout)
         dx, embedding_norm = self.embedding_norm.backward(dx, of_states.embedding_norm)
         _, item = self.item_embedding.backward(dx, of_states.item)
         _, position = self.position_embedding.backward(dx, of_states.position)
@@ -206,7 +203,7 @@ class BERT4Rec(SequenceRecommender):
     def shard_size(self) -> int:
         # Scores are computed where items are hidden alone: rho T x I numbers for each sequence.
         n_scores = math.ceil(masked_count(self.rho, self.length) * self.n_items / self.length)
-        return sasrec.shard_size(self.batch_size, self.length, self.embedding_dim, n_scores)
+        return shard_size(self.batch_size, self.length, self.embedding_dim, n_scores)
 
     def loss_forward(self, batch: training.Batch, rng: np.random.Generator | None = None) -> tuple[Any, Any]:
         """The mean cross-entropy over the hidden items. A batch: inputs and targets, both (B, T)."""

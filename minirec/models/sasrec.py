@@ -14,18 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirec import functional as F
-from minirec import nn, optim, training
-from minirec.data.interactions import Interactions
+from minirec import nn, optim
 from minirec.data.sequences import pad_histories, positions, trimmed
 from minirec.functional import Array, RowGradient
-from minirec.models import step_loss
-from minirec.models.base import one_of
-from minirec.models.network_recommender import Examples
-from minirec.models.sequence_recommender import SequenceRecommender
+from minirec.models.next_item_recommender import RESIDUALS, NextItemRecommender
 from minirec.nn.encoder import KeysValues
 from minirec.nn.module import Grads, prefixed
-
-RESIDUALS = {"plain": "pre", "original": "first"}  # the order of norm and sum in a block
 
 
 class NetworkCache(NamedTuple):
@@ -102,111 +96,41 @@ class SASRecNetwork(nn.Module):
         return None, grads
 
 
-def shard_size(batch: int, length: int, width: int, n_logits: int = 1, drawn: int = 0) -> int:
-    """Sequences per shard: equal parts of a batch, 2, 4, 8, ... of them unless it is too small to share.
-
-    The states (T, width) of a whole shard, and the rows (drawn, width) of its negatives, have 2¹⁸ numbers
-    or less (1 MB in float32, near what a core's cache holds), its logits (T, n_logits) about 2²³, or what one
-    sequence has. Below 2¹⁶ numbers two threads wait for each other longer than they compute.
-    """
-    numbers, logits = batch * (length + drawn) * width, batch * length * n_logits
-    if numbers < 2**16 and logits <= 2**23:
-        return batch
-    pairs = max(1, numbers / 2**19, logits / 2**24)
-    return math.ceil(batch / 2 ** (1 + math.ceil(math.log2(pairs))))
-
-
 @dataclass(eq=False)
-class SASRec(SequenceRecommender):
+class SASRec(NextItemRecommender):
     """`SASRec(embedding_dim=64, num_layers=2, length=50)`: the next item from the last `length` ones.
 
-    loss      what the item taken stands against at every step (step_loss.py). "softmax": all items; "bce":
-              one that the user has not met; "sampled_softmax": n_negatives items, "gbce": n_negatives items
-              that the user has not met, drawn for each sequence
-    gbce_t    in [0, 1], for "gbce": 0 as in "bce", 1 gives probabilities that are true
     tied      one table of items as input and output; False: a second one as output
-    residual  "plain": the skip connection carries x; "original": norm(x), as in the authors' code
-    beta2     of Adam
     lazy      Adam moves only the rows of the table that a batch reads (`optim.Adam`): for catalogues that are
               large beside a batch, with any loss but "softmax"
 
-    The other arguments are those of NetworkRecommender; hidden=None stands for embedding_dim.
+    The other arguments are those of NextItemRecommender and NetworkRecommender; hidden=None stands for
+    embedding_dim.
     """
 
     _: KW_ONLY
-    loss: str = "softmax"
-    n_negatives: int = 256
-    gbce_t: float = 0.75
     tied: bool = True
-    residual: str = "plain"
-    beta2: float = 0.98
     lazy: bool = False
 
     network: SASRecNetwork = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        one_of("loss", self.loss, step_loss.LOSSES)
-        one_of("residual", self.residual, tuple(RESIDUALS))
         super().__post_init__()
         if self.lazy and self.loss == "softmax":
             raise ValueError(
                 'lazy=True needs loss="bce", "sampled_softmax" or "gbce": softmax reads every row of the '
                 "table at every step"
             )
-        if self.n_negatives < 1:
-            raise ValueError(f"n_negatives must be at least 1, got {self.n_negatives}")
-        if not 0 <= self.gbce_t <= 1:
-            raise ValueError(f"gbce_t must be in [0, 1], got {self.gbce_t}")
-        if not 0 <= self.beta2 < 1:
-            raise ValueError(f"beta2 must be at least 0 and below 1, got {self.beta2}")
 
     def build(self, rng: np.random.Generator) -> SASRecNetwork:
         return SASRecNetwork(
             rng, self.n_items, self.embedding_dim, self.num_heads, self.num_layers,
-            self.hidden or self.embedding_dim, self.length, self.residual, self.dropout,
-            self.tied,
+            self.hidden or self.embedding_dim, self.length, self.residual, self.dropout, self.tied,
         )  # fmt: skip
 
     def optimizer(self) -> optim.Adam:
         return optim.Adam(self.lr, beta2=self.beta2, lazy=self.lazy)
 
-    def examples(self, train: Interactions) -> Examples:
-        """One per user: (inputs, targets[, negatives])."""
-        return step_loss.step_examples(
-            self.loss, self.histories, self.length, train.matrix(), self.n_negatives
-        )
-
-    def weigh(self, batch: training.Batch) -> float:
-        """Steps with a target."""
-        return float(np.count_nonzero(batch[1]))
-
-    def shard_size(self) -> int:
-        n_logits = step_loss.logits_per_step(self.loss, self.n_items, self.n_negatives)
-        drawn = self.n_negatives if self.loss in step_loss.SHARED else 0
-        return shard_size(self.batch_size, self.length, self.embedding_dim, n_logits, drawn)
-
-    def loss_forward(self, batch: training.Batch, rng: np.random.Generator | None = None) -> tuple[Any, Any]:
-        """The mean loss over the steps with a target. A batch: inputs, targets[, negatives]."""
-        inputs, *rest = step_loss.trimmed_steps(self.loss, batch)
-        h, of_network = self.network.forward(inputs, rng=rng)
-        E = self.network.output_embedding.E
-        loss, of_loss = step_loss.step_loss_forward(self.loss, h, E, *rest, gbce_t=self.gbce_t)
-        return loss, (of_network, of_loss)
-
-    def loss_and_grads(
-        self, batch: training.Batch, upstream: float, rng: np.random.Generator | None
-    ) -> tuple[Any, Grads]:
-        """The mean loss of a batch, and upstream times its gradients."""
-        loss, (of_network, of_loss) = self.loss_forward(batch, rng)
-        dh, dE = step_loss.step_loss_backward(upstream, of_loss)
-        _, grads = self.network.backward(dh, of_network)
-        output = "item_embedding.E" if self.tied else "output_embedding.E"
-        grads[output] = grads[output] + dE  # tied: the table is input and output
-        return loss, grads
-
     def last_states(self, histories: Sequence[Array]) -> Array:
         ids = pad_histories(histories, self.length)
         return self.network.forward(ids[:, trimmed(ids) :])[0][:, -1]
-
-    def output_table(self) -> Array:
-        return self.network.output_embedding.E[1:]

@@ -5,6 +5,7 @@
 They score users that they have never seen, from a history of any length.
 """
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,20 @@ from minirec.functional import Array
 from minirec.models.network_recommender import NetworkRecommender
 
 SCORED = 16  # histories in one pass of the network
+
+
+def shard_size(batch: int, length: int, width: int, n_logits: int = 1, drawn: int = 0) -> int:
+    """Sequences per shard: equal parts of a batch, 2, 4, 8, ... of them unless it is too small to share.
+
+    The states (T, width) of a whole shard, and the rows (drawn, width) of its negatives, have 2¹⁸ numbers
+    or less (1 MB in float32, near what a core's cache holds), its logits (T, n_logits) about 2²³, or what one
+    sequence has. Below 2¹⁶ numbers two threads wait for each other longer than they compute.
+    """
+    numbers, logits = batch * (length + drawn) * width, batch * length * n_logits
+    if numbers < 2**16 and logits <= 2**23:
+        return batch
+    pairs = max(1, numbers / 2**19, logits / 2**24)
+    return math.ceil(batch / 2 ** (1 + math.ceil(math.log2(pairs))))
 
 
 @dataclass(eq=False)

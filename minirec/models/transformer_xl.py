@@ -15,14 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minirec import functional as F
-from minirec import nn, optim, training
-from minirec.data.interactions import Interactions
+from minirec import nn
 from minirec.data.sequences import pad_histories, trimmed
 from minirec.functional import Array
-from minirec.models import sasrec, step_loss
-from minirec.models.base import one_of
-from minirec.models.network_recommender import Examples
-from minirec.models.sequence_recommender import SequenceRecommender
+from minirec.models.next_item_recommender import RESIDUALS, NextItemRecommender
 from minirec.nn.module import Grads, prefixed
 
 Memory = list[Array | None]  # (B, up to M, D) for each block: its inputs before the segment
@@ -56,9 +52,10 @@ class TransformerXLNetwork(nn.Module):
         dropout: float,
     ) -> None:
         self.item_embedding = nn.Embedding(rng, n_items + 1, embedding_dim, padding=True, sparse=True)
+        self.output_embedding = self.item_embedding
         self.u = np.zeros((num_heads, embedding_dim // num_heads))  # of the queries, for what a key holds
         self.w = np.zeros((num_heads, embedding_dim // num_heads))  # and for how far away it is
-        norm = sasrec.RESIDUALS[residual]
+        norm = RESIDUALS[residual]
         self.blocks = [
             nn.RelativeBlock(rng, embedding_dim, num_heads, hidden, norm=norm, dropout=dropout)
             for _ in range(num_layers)
@@ -146,44 +143,29 @@ def reach(segment: int, memory: int, layers: int) -> int:
 
 
 @dataclass(eq=False)
-class TransformerXL(SequenceRecommender):
+class TransformerXL(NextItemRecommender):
     """`TransformerXL(embedding_dim=64, length=200, segment=50, memory=50)`: the next item of long histories.
 
     length       of a history in training, the newest items; scores read as many as can matter (`reach`)
     segment      items that are read at once
     memory       places before the segment that each block reads; 0: segments know nothing of each other
-    loss         "softmax", "bce", "sampled_softmax" or "gbce" (step_loss.py)
-    n_negatives  per sequence, of the last two losses; gbce_t is the t of the last one
-    residual     "plain": the skip connection carries x; "original": norm(x), as in SASRec
-    beta2        of Adam
 
-    The other arguments are those of NetworkRecommender; hidden=None stands for embedding_dim.
+    The other arguments are those of NextItemRecommender and NetworkRecommender; hidden=None stands for
+    embedding_dim.
     """
 
     _: KW_ONLY
     segment: int = 50
     memory: int = 50
-    loss: str = "softmax"
-    n_negatives: int = 256
-    gbce_t: float = 0.75
-    residual: str = "plain"
-    beta2: float = 0.98
 
     network: TransformerXLNetwork = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        one_of("loss", self.loss, step_loss.LOSSES)
-        one_of("residual", self.residual, tuple(sasrec.RESIDUALS))
         super().__post_init__()
-        for name in ("segment", "n_negatives"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.segment < 1:
+            raise ValueError(f"segment must be at least 1, got {self.segment}")
         if self.memory < 0:
             raise ValueError(f"memory must be at least 0, got {self.memory}")
-        if not 0 <= self.gbce_t <= 1:
-            raise ValueError(f"gbce_t must be in [0, 1], got {self.gbce_t}")
-        if not 0 <= self.beta2 < 1:
-            raise ValueError(f"beta2 must be at least 0 and below 1, got {self.beta2}")
 
     def build(self, rng: np.random.Generator) -> TransformerXLNetwork:
         return TransformerXLNetwork(
@@ -191,45 +173,6 @@ class TransformerXL(SequenceRecommender):
             self.hidden or self.embedding_dim, self.segment, self.memory, self.residual, self.dropout,
         )  # fmt: skip
 
-    def optimizer(self) -> optim.Adam:
-        return optim.Adam(self.lr, beta2=self.beta2)
-
-    def examples(self, train: Interactions) -> Examples:
-        """One per user: (inputs, targets[, negatives])."""
-        return step_loss.step_examples(
-            self.loss, self.histories, self.length, train.matrix(), self.n_negatives
-        )
-
-    def weigh(self, batch: training.Batch) -> float:
-        """Steps with a target."""
-        return float(np.count_nonzero(batch[1]))
-
-    def shard_size(self) -> int:
-        n_logits = step_loss.logits_per_step(self.loss, self.n_items, self.n_negatives)
-        drawn = self.n_negatives if self.loss in step_loss.SHARED else 0
-        return sasrec.shard_size(self.batch_size, self.length, self.embedding_dim, n_logits, drawn)
-
-    def loss_forward(self, batch: training.Batch, rng: np.random.Generator | None = None) -> tuple[Any, Any]:
-        """The mean loss over the steps with a target. A batch: inputs and targets (B, T), negatives."""
-        inputs, *rest = step_loss.trimmed_steps(self.loss, batch)
-        h, of_network = self.network.forward(inputs, rng=rng)
-        E = self.network.item_embedding.E
-        loss, of_loss = step_loss.step_loss_forward(self.loss, h, E, *rest, gbce_t=self.gbce_t)
-        return loss, (of_network, of_loss)
-
-    def loss_and_grads(
-        self, batch: training.Batch, upstream: float, rng: np.random.Generator | None
-    ) -> tuple[Any, Grads]:
-        """The mean loss of a batch, and upstream times its gradients, the memories being constants."""
-        loss, (of_network, of_loss) = self.loss_forward(batch, rng)
-        dh, dE = step_loss.step_loss_backward(upstream, of_loss)
-        _, grads = self.network.backward(dh, of_network)
-        grads["item_embedding.E"] = grads["item_embedding.E"] + dE  # tied: the table is input and output
-        return loss, grads
-
     def last_states(self, histories: Sequence[Array]) -> Array:
         ids = pad_histories(histories, reach(self.segment, self.memory, self.num_layers))
         return self.network.forward(ids[:, trimmed(ids) :])[0][:, -1]
-
-    def output_table(self) -> Array:
-        return self.network.item_embedding.E[1:]

@@ -21,7 +21,7 @@ from minirec.data.interactions import Interactions
 from minirec.data.sequences import pad_histories
 from minirec.data.splits import leave_one_out
 from minirec.functional import Array
-from minirec.models import BERT4Rec, Recommender, bert4rec, sasrec
+from minirec.models import BERT4Rec, Recommender, bert4rec, sequence_recommender
 from minirec.verify import check_model
 from minirec.verify.formula import Built
 from minirec.verify.pair import dense
@@ -137,7 +137,16 @@ def test_max_of_1_and_the_rounded_share_of_the_items_is_hidden(rho: float, n: in
     assert bert4rec.masked_count(rho, n) == count
 
 
-def test_other_items_are_hidden_in_every_epoch_and_the_same_for_the_same_seed() -> None:
+def test_each_step_hides_other_items_and_the_same_for_the_same_generator() -> None:
+    model, train = small(length=13), of_lengths(9, 13)
+    epochs = [epoch_of(model, train, seed) for seed in (1, 1, 2)]
+    assert np.array_equal(epochs[0], epochs[1])
+    windows = epochs[0][0][:3], epochs[2][0][:3]
+    assert (windows[0] != windows[1]).any(axis=1).all()
+    assert np.array_equal(epochs[0][0][3:], epochs[2][0][3:])  # the last item alone, always
+
+
+def test_other_items_are_hidden_in_every_epoch_of_a_fit_and_the_same_for_the_same_seed() -> None:
     train = of_lengths(9, 13)
     model = small(length=13, epochs=2)
     drawn: list[bytes] = []
@@ -270,7 +279,10 @@ def test_the_size_of_a_shard_follows_from_what_is_hidden_not_from_all_places() -
         model.item_ids = list(range(items))
         return model.shard_size()
 
-    states, all_places = sasrec.shard_size(128, 200, 64), sasrec.shard_size(128, 200, 64, 3500)
+    states, all_places = (
+        sequence_recommender.shard_size(128, 200, 64),
+        sequence_recommender.shard_size(128, 200, 64, 3500),
+    )
     assert size(1000) == size(3500) == states > all_places
     assert size(3500, rho=1.0) == all_places
     assert states > size(3500, rho=0.9) >= all_places

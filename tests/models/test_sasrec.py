@@ -26,7 +26,8 @@ from minirec.data.sequences import next_items, pad_histories, trimmed
 from minirec.evaluation import evaluate
 from minirec.functional import RowGradient
 from minirec.metrics import ndcg
-from minirec.models import Recommender, SASRec, sasrec, step_loss
+from minirec.models import Recommender, SASRec, sequence_recommender, step_loss
+from minirec.models.next_item_recommender import RESIDUALS
 from minirec.verify.formula import Built
 from minirec.verify.pair import dense
 
@@ -140,7 +141,7 @@ def test_shards_add_up_to_the_batch_though_their_steps_are_not_equally_many(loss
     ],
 )
 def test_the_size_of_a_shard_follows_from_shapes(shape: tuple[int, ...], size: int) -> None:
-    assert sasrec.shard_size(*shape) == size
+    assert sequence_recommender.shard_size(*shape) == size
 
 
 @pytest.mark.parametrize(
@@ -162,7 +163,7 @@ def test_the_settings_say_how_many_negatives_are_drawn_and_scores_are_held(
     model = SASRec(64, loss=loss, length=200, n_negatives=5000)
     model.user_ids, model.item_ids = [0], list(range(20_000))
     drawn = n_logits if shapes and len(shapes[0]) == 2 and shapes[0][1] == 7 else 0  # not one for each step
-    assert model.shard_size() == sasrec.shard_size(128, 200, 64, n_logits, drawn)
+    assert model.shard_size() == sequence_recommender.shard_size(128, 200, 64, n_logits, drawn)
 
 
 @pytest.mark.parametrize("loss", step_loss.LOSSES)
@@ -214,7 +215,7 @@ def test_the_loss_of_an_untrained_network_is_about_log_i() -> None:
 
 
 @pytest.mark.parametrize("loss", step_loss.LOSSES)
-@pytest.mark.parametrize("residual", sasrec.RESIDUALS)
+@pytest.mark.parametrize("residual", RESIDUALS)
 def test_twenty_sequences_can_be_overfitted(loss: str, residual: str) -> None:
     model = SASRec(
         16, 2, 1, loss=loss, n_negatives=8, residual=residual, length=5, hidden=32, dropout=0.0, epochs=150,

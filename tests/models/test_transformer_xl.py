@@ -20,7 +20,8 @@ from minirec import training
 from minirec.data import leave_one_out
 from minirec.data.interactions import Interactions
 from minirec.data.sequences import next_items, pad_histories
-from minirec.models import Recommender, TransformerXL, sasrec, step_loss, transformer_xl
+from minirec.models import Recommender, TransformerXL, step_loss, transformer_xl
+from minirec.models.next_item_recommender import RESIDUALS
 from minirec.verify import check_model
 from minirec.verify.formula import Built
 from minirec.verify.pair import dense
@@ -88,7 +89,7 @@ def hold_memories(
     return kept
 
 
-@pytest.mark.parametrize("residual", sasrec.RESIDUALS)
+@pytest.mark.parametrize("residual", RESIDUALS)
 @pytest.mark.parametrize("loss", step_loss.LOSSES)
 def test_gradients_are_the_derivatives_with_the_memories_held_constant(
     loss: str, residual: str, monkeypatch: pytest.MonkeyPatch
@@ -154,7 +155,7 @@ def test_the_last_segment_sends_nothing_to_items_that_only_its_memory_has_read()
 
 @given(
     seeds, st.integers(1, 9), st.integers(1, 5), st.integers(0, 7), st.integers(1, 3),
-    st.sampled_from(sorted(sasrec.RESIDUALS)),
+    st.sampled_from(sorted(RESIDUALS)),
 )  # fmt: skip
 @settings(max_examples=20)
 def test_the_network_holds_what_the_sheet_says(

@@ -77,7 +77,8 @@ def test_definitions_import_nothing_that_they_judge() -> None:
                 first = name.split(".")[0]
                 judge = name.startswith("minirec.verify.") or name == "minirec.functional.Array"
                 assert (
-                    first in ("numpy", "math", "itertools", "collections", "typing", "functools") or judge
+                    first in ("numpy", "math", "fractions", "itertools", "collections", "typing", "functools")
+                    or judge
                 ), f"{path.name}: {name}"
 
 
@@ -178,7 +179,7 @@ def test_a_place_gives_values_and_gradients() -> None:
 COMMANDS = set(
     "Big Omega alpha arg bar begin beta bigcup cap cdot cos dots emptyset end epsilon eta frac gamma hat in "
     "infty lambda ldots le left leftarrow log mathbb mathrm max min mu ne neq notin odot omega partial pi "
-    "qquad quad right sigma sim sin sqrt sum tanh text tfrac theta varepsilon".split()
+    "qquad quad rho right sigma sim sin sqrt sum tanh text tfrac theta varepsilon".split()
 )
 
 

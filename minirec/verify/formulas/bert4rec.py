@@ -97,16 +97,13 @@ def bert4rec_network(
     dropout: float,
     rng: Any = None,
 ) -> Any:
-    """Layer norm of the rows of the ids and of their positions, 0 at padding; blocks without a causal mask.
+    """Layer norm of the rows of the ids and of their positions; blocks in which padding is not seen.
 
     At each [MASK], row by row: a dense layer, GELU, layer norm, and the products with the rows of the items.
     """
     E = p["item_embedding.E"]
     x = embedding(E, ids) + embedding(p["position_embedding.E"], positions(ids))
     x = layer_norm(x, **child(p, "embedding_norm"))
-    for place in np.ndindex(*ids.shape):
-        if ids[place] == 0:
-            x[place] = 0.0
     h = encoder(
         child(p, "encoder"), drop(x, dropout, rng), padding_mask(ids), layers=num_layers, width=embedding_dim,
         heads=num_heads, hidden=hidden, norm=norm, activation="gelu", dropout=dropout, rng=rng,
@@ -276,7 +273,7 @@ FORMULAS = (
         name="BERT4RecNetwork",
         meaning="At each [MASK] of a sequence, the items on both sides of it give every item a score.",
         latex=r"""\begin{aligned}
-x_t &= \mathrm{LN}(E_{s_t} + P_{t - \text{padding}}), \quad x_t = 0 \text{ at padding} \\
+x_t &= \mathrm{LN}(E_{s_t} + P_{t - \text{padding}}) \\
 h &= \mathrm{Encoder}(\mathrm{drop}(x)), \quad t \text{ attends to every } t' \text{ without padding} \\
 z_t &= \mathrm{LN}(\mathrm{GELU}(h_t W + c)), \quad \text{score}_{t,i} = z_t \cdot E_i + b_i
 \text{ where } s_t = \text{[MASK]}
