@@ -26,8 +26,8 @@ from minirec.nn.module import Grads, prefixed
 
 NORMS = ("pre", "post")
 # Standard deviations at the start. After the first layer norm only directions count, and rows as small as the
-# authors' turn fast. With rows of length 1 the model did not get beyond popularity for a dozen epochs, on the
-# shop and on MovieLens 100K; positions as large as the items held it up as well.
+# authors' turn fast. With rows of length 1 the model hardly got beyond popularity in a dozen epochs on
+# MovieLens 100K; positions as large as the items held it up as well.
 ITEM_START, POSITION_START = 0.02, 0.006
 
 

@@ -16,6 +16,7 @@ from minirec.data.interactions import Interactions
 from minirec.models import (
     EASE,
     MODELS,
+    BERT4Rec,
     ImplicitALS,
     ItemKNN,
     MarkovChain,
@@ -53,6 +54,8 @@ KINDS: dict[str, Callable[[], Recommender]] = {
     "mf per rating": lambda: MatrixFactorization(3, "squared", method="per-rating", epochs=2),
     "mf bpr": lambda: MatrixFactorization(3, "bpr", epochs=2, batch_size=16),
     "mf bce": lambda: MatrixFactorization(3, "bce", epochs=2, batch_size=16, dtype="float64"),
+    "bert4rec": lambda: BERT4Rec(4, 2, 1, length=LENGTH, epochs=2, batch_size=16),
+    "bert4rec post": lambda: BERT4Rec(4, 2, 1, length=LENGTH, norm="post", epochs=1, dtype="float64"),
     "sasrec softmax": lambda: SASRec(4, 2, 1, length=LENGTH, epochs=2, batch_size=16),
     "sasrec sampled softmax, two tables": lambda: SASRec(
         4, 2, 1, loss="sampled_softmax", n_negatives=3, tied=False, length=LENGTH, epochs=2, batch_size=16
@@ -360,7 +363,7 @@ def test_recommending_in_blocks_is_the_same_as_at_once(kind: str, monkeypatch: p
 
 
 # State whose rows are items, and how many rows stand before the first item.
-ITEM_ROWS = {"counts": 0, "Q": 0, "Y": 0, "b_item": 0, "item_embedding.E": 1, "S": 0, "B": 0}
+ITEM_ROWS = {"bias": 0, "counts": 0, "Q": 0, "Y": 0, "b_item": 0, "item_embedding.E": 1, "S": 0, "B": 0}
 ITEM_ROWS |= {"output_embedding.E": 1, "neighbor_weights": 0, "neighbor_items": 0}
 ITEM_COLUMNS = {"S", "B"}  # and columns of items as well
 ITEM_ENTRIES = {"neighbor_items", "before", "after"}  # and entries that are items
@@ -377,7 +380,8 @@ def test_relabelling_items_permutes_recommendations(kind: str, new: list[int]) -
     state = model.state()
     for name in state.keys() & ITEM_ROWS.keys():
         first = ITEM_ROWS[name]
-        state[name] = np.concatenate([state[name][:first], state[name][first:][old]])
+        rows = state[name]  # after those of the items there may be one of a [MASK]
+        state[name] = np.concatenate([rows[:first], rows[first : first + I][old], rows[first + I :]])
     for name in state.keys() & ITEM_COLUMNS:
         state[name] = state[name][:, old]
     for name in state.keys() & ITEM_ENTRIES:
