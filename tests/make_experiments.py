@@ -1,8 +1,8 @@
-"""Two experiments on MovieLens 100K that need trainings of their own: less data, and shorter histories.
+"""Experiments on MovieLens 100K that need trainings of their own: fewer users, events, or items in sight.
 
     python tests/make_experiments.py users      trained on a part of the users, measured on all of them
     python tests/make_experiments.py events     trained and asked with the newest events of each user only
-    python tests/make_experiments.py length     what a model is given to remember: trained at each length
+    python tests/make_experiments.py length     trained on all data, with less of each history in sight
 
 Writes tests/results/ml100k/experiment-NAME.json: NDCG@10 of each user, by model and size. Leave-one-out,
 full ranking, seen items removed, as in make_ml100k.py. `python tests/make_results.py readme` makes the tables
@@ -11,11 +11,13 @@ and figures of tutorials/pages/claims.md from them. A few minutes to half an hou
 
 import argparse
 import json
+import math
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from make_ml100k import Newest
 from make_results import RESULTS, head
 
 from minirec import evaluation
@@ -27,7 +29,7 @@ USERS = (59, 118, 236, 472, 943)
 EVENTS = (3, 5, 10, 20, 50, 1000)
 LENGTHS: dict[str, list[dict[str, Any]]] = {
     "sasrec": [{"length": n} for n in (5, 10, 25, 50, 100)],
-    "transformer-xl": [{"length": 200, "segment": 25, "memory": memory} for memory in (1, 25, 175)],
+    "transformer-xl": [{"length": 200, "segment": 25, "memory": memory} for memory in (0, 25, 100)],
 }
 Rows = Iterator[tuple[str, int, dict[str, Any]]]
 
@@ -39,11 +41,16 @@ def newest(x: Interactions, n: int) -> Interactions:
     return x.select(np.sort(order[ends - np.arange(len(order)) <= n]))
 
 
-def fitted(name: str, settings: dict[str, Any], train: Interactions, valid: Interactions) -> Any:
+def fitted(
+    name: str, settings: dict[str, Any], train: Interactions, valid: Interactions
+) -> tuple[Any, dict[str, Any]]:
     model = kind_of(name)(**preset(name, "ml-100k") | settings)
     began = time.perf_counter()
     model.fit(train, valid=valid, rng=0, progress=False)
-    return model, time.perf_counter() - began
+    story: dict[str, Any] = {"seconds": time.perf_counter() - began}
+    if log := getattr(model, "log", None):
+        story |= {"steps": log.steps, "best_epoch": log.best_epoch, "ended": log.ended}
+    return model, story
 
 
 def of_users(train: Interactions, valid: Interactions, test: Interactions) -> Rows:
@@ -52,29 +59,38 @@ def of_users(train: Interactions, valid: Interactions, test: Interactions) -> Ro
     for name in ("popularity", "markov", "ease", "als", "sasrec"):
         for n in USERS:
             part, stop = (x.select(np.flatnonzero(np.isin(x.users, order[:n]))) for x in (train, valid))
-            model, seconds = fitted(name, {}, part, stop)
+            settings: dict[str, Any] = {}
+            if name == "sasrec":  # one example per user: as many steps before it may stop, whatever n is
+                epochs, patience = (preset(name, "ml-100k")[key] for key in ("epochs", "patience"))
+                steps = math.ceil(n / 128) / math.ceil(train.n_users / 128)
+                settings = {"epochs": round(epochs / steps), "patience": round(patience / steps)}
+            model, story = fitted(name, settings, part, stop)
             found = evaluation.evaluate(model, train, test, also_seen=valid, metrics=("ndcg",))
-            yield name, n, {"ndcg": found.per_user("ndcg"), "seconds": seconds, "events": len(part)}
+            yield name, n, {"ndcg": found.per_user("ndcg"), "events": len(part)} | story
 
 
 def of_events(train: Interactions, valid: Interactions, test: Interactions) -> Rows:
-    """Both what is learned from and what is known about the user shrinks: a sparser data set."""
+    """Both what is learned from and what is known about the user shrinks: a sparser data set.
+
+    All items that the user has rated stay out of the ranking, also those that were cut away.
+    """
     for name in ("popularity", "item-knn", "markov", "ease", "als", "mf", "sasrec"):
         for n in EVENTS:
             part = newest(train, n)
-            model, seconds = fitted(name, {}, part, valid)
-            seen = evaluation.evaluate(model, part, test, also_seen=valid, metrics=("ndcg",))
-            yield name, n, {"ndcg": seen.per_user("ndcg"), "seconds": seconds, "events": len(part)}
+            model, story = fitted(name, {}, part, valid)
+            asked = Newest(model, n + 1) if model.uses_histories else model  # n and the validation item
+            found = evaluation.evaluate(asked, train, test, also_seen=valid, metrics=("ndcg",))
+            yield name, n, {"ndcg": found.per_user("ndcg"), "events": len(part)} | story
 
 
 def of_length(train: Interactions, valid: Interactions, test: Interactions) -> Rows:
     """Trained on all data, with less of each history in sight."""
     for name, choices in LENGTHS.items():
         for settings in choices:
-            model, seconds = fitted(name, settings, train, valid)
+            model, story = fitted(name, settings, train, valid)
             found = evaluation.evaluate(model, train, test, also_seen=valid, metrics=("ndcg",))
             size = settings.get("memory", settings["length"])
-            yield name, size, {"ndcg": found.per_user("ndcg"), "seconds": seconds, "settings": settings}
+            yield name, size, {"ndcg": found.per_user("ndcg"), "settings": settings} | story
 
 
 EXPERIMENTS = {"users": of_users, "events": of_events, "length": of_length}

@@ -26,6 +26,7 @@ from minirec.data import Interactions, leave_one_out, load_ml100k
 from minirec.functional import Array
 from minirec.models import Recommender
 from minirec.models.presets import preset
+from minirec.models.sequence_recommender import SequenceRecommender
 
 METRICS = ("hit_rate", "ndcg", "mrr")
 SEEDS = {"sasrec": (0, 1, 2), "sasrec-bce": (0, 1, 2)}  # all others: 0
@@ -59,7 +60,10 @@ def trained(
     """The model, and how training went; both from `folder` if they are there."""
     kept = folder / f"{name}-{seed}" if folder else None
     if kept and kept.with_suffix(".json").exists():
-        return Recommender.load(kept.with_suffix(".npz")), json.loads(kept.with_suffix(".json").read_text())
+        model: Recommender = Recommender.load(kept.with_suffix(".npz"))
+        if model.settings() != kind_of(name)(**preset(name, "ml-100k")).settings():
+            raise ValueError(f"{kept}.npz was trained with other settings than the preset: delete it")
+        return model, json.loads(kept.with_suffix(".json").read_text(encoding="utf-8"))
     model = kind_of(name)(**preset(name, "ml-100k"))
     began = time.perf_counter()
     model.fit(train, valid=valid, rng=seed)
@@ -69,7 +73,7 @@ def trained(
         story |= {"losses": log.losses, "validation": log.validation}
     if kept:
         model.save(kept.with_suffix(".npz"))
-        kept.with_suffix(".json").write_text(json.dumps(story))
+        kept.with_suffix(".json").write_text(json.dumps(story), encoding="utf-8")
     return model, story
 
 
@@ -85,8 +89,11 @@ def measured(model: Recommender, train: Interactions, valid: Interactions, test:
             name: {e.label(m): [e.mean(m), *e.interval(m)] for m in METRICS} for name, e in found.items()
         },
         "per_user": {m: np.round(found["full"].per_user(m), 6).tolist() for m in METRICS},
+        "sampled": {
+            name: np.round(found[name].per_user("ndcg"), 6).tolist() for name in ("uniform", "popular")
+        },
     }
-    if hasattr(model, "length"):
+    if isinstance(model, SequenceRecommender):
         shorter = {n: evaluate(Newest(model, n)) for n in NEWEST}
         row["newest"] = {n: np.round(e.per_user("ndcg"), 6).tolist() for n, e in shorter.items()}
     print(evaluation.comparison_table({type(model).__name__: found["full"]}), flush=True)

@@ -44,7 +44,7 @@ class EASE(Recommender):
     B: Array  # (I, I)
 
     def __init__(self, reg: float = 200.0, *, max_items: int = 12_000) -> None:
-        if not reg > 0:
+        if not 0 < reg < np.inf:
             raise ValueError(f"reg must be above 0, got {reg}: without it the inverse need not exist")
         if max_items < 1:
             raise ValueError(f"max_items must be at least 1, got {max_items}")

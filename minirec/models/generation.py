@@ -5,10 +5,10 @@
 This is how a language model writes (Radford et al. 2019), over items. Temperature 0 takes the best item each
 time, a high one knows no preferences; top_k draws among the k best (Fan et al. 2018).
 
-Any model generates by its `score_histories`; one that ignores the order or the history does so too. A causal
-network can do with less: no step sees a later one, so the keys and values of what it has read stay what they
-are, and only the newest item goes through it (incremental decoding, Shazeer 2019). With t items of width d so
-far, one more of I then costs O(t d + d² + I d) and not O(t² d + t d² + I d).
+Any model generates by its `score_histories` (TransformerXL too); one that ignores the order or the history
+does so too. The network of SASRec can do with less: no step sees a later one, so the keys and values of what
+it has read stay what they are, and only the newest item goes through it (incremental decoding, Shazeer 2019).
+With t items of width d so far, one more of I then costs O(t d + d² + I d) and not O(t² d + t d² + I d).
 """
 
 from collections.abc import Sequence

@@ -79,9 +79,9 @@ class ImplicitALS(Recommender):
         for name in ("dim", "epochs"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not alpha >= 0:
+        if not 0 <= alpha < np.inf:
             raise ValueError(f"alpha must be at least 0, got {alpha}")
-        if not reg > 0:
+        if not 0 < reg < np.inf:
             raise ValueError(f"reg must be above 0, got {reg}: without it a half-step may have no solution")
 
     @keeps_the_old_model
@@ -141,9 +141,14 @@ class ImplicitALS(Recommender):
             y_itemᵀ A_u⁻¹ y_j c_uj    for item j of the history   (Hu, Koren & Volinsky 2008, section 5)
 
         An item that stands n times in the history shares its contribution among its n places. Indices, as for
-        `score_histories`.
+        `score_histories`. Raises ValueError for more than one item.
         """
-        (history,), (item,) = self.check_histories([history]), self.check_items(item)
+        (history,), wanted = self.check_histories([history]), self.check_items(item)
+        if wanted.shape != (1,):
+            raise ValueError(
+                f"contributions are those to the score of one item, got items of shape {wanted.shape}"
+            )
+        (item,) = wanted
         items, places, r = np.unique(history, return_inverse=True, return_counts=True)
         A, c = als_system(self.Y, self.Y.T @ self.Y, items, r, self.alpha, self.reg)
         each: Array = c * (self.Y[items] @ np.linalg.solve(A, self.Y[item])) / r  # A is symmetric

@@ -20,11 +20,13 @@ from minirec.models.base import Recommender, keeps_the_old_model, refuse_checkpo
 from minirec.models.counts import co_occurrences, require_room
 
 
-def cosine_similarities(R: InteractionMatrix, i: int, shrink: float = 0.0) -> Array:
-    """(I,) s_ij = |U_i ∩ U_j| / (√(n_i n_j) + shrink) for every j; 0 for j = i and for items nobody met."""
+def cosine_similarities(R: InteractionMatrix, n: Array, i: int, shrink: float = 0.0) -> Array:
+    """(I,) s_ij = |U_i ∩ U_j| / (√(n_i n_j) + shrink) for every j; 0 for j = i and for items nobody met.
+
+    n (I,) is `R.column_counts()`: how many users met each item
+    """
     together = co_occurrences(R, i).astype(np.float64)
     together[i] = 0.0
-    n = R.column_counts()
     s = np.zeros(len(n))
     near = np.flatnonzero(together)
     s[near] = together[near] / (np.sqrt(n[i] * n[near].astype(np.float64)) + shrink)
@@ -51,8 +53,8 @@ class ItemKNN(Recommender):
     neighbor_weights: Array  # (I, K) and their similarities, 0 where there are fewer
 
     def __init__(self, shrink: float = 0.0, neighbors: int | None = None, *, max_items: int = 20_000) -> None:
-        if not shrink >= 0:
-            raise ValueError(f"shrink must be at least 0, got {shrink}")
+        if not 0 <= shrink < np.inf:
+            raise ValueError(f"shrink must be at least 0 and finite, got {shrink}")
         if neighbors is not None and neighbors < 1:
             raise ValueError(f"neighbors must be at least 1, or None for all, got {neighbors}")
         if max_items < 1:
@@ -73,16 +75,17 @@ class ItemKNN(Recommender):
         refuse_checkpoint(self, checkpoint, "counts once and has no epochs")
         self.remember(train)
         R, n_items = train.matrix(), train.n_items
+        n = R.column_counts()
         if self.neighbors is None:
             require_room(self, n_items, self.max_items, 1, "give a number of neighbors")
             self.S = np.zeros((n_items, n_items))
             for i in range(n_items):
-                self.S[i] = cosine_similarities(R, i, self.shrink)
+                self.S[i] = cosine_similarities(R, n, i, self.shrink)
             return self
         shape = n_items, min(self.neighbors, n_items)
         self.neighbor_items, self.neighbor_weights = np.zeros(shape, dtype=np.int64), np.zeros(shape)
         for i in range(n_items):
-            s = cosine_similarities(R, i, self.shrink)
+            s = cosine_similarities(R, n, i, self.shrink)
             nearest = evaluation.top_k(s, shape[1])
             self.neighbor_items[i], self.neighbor_weights[i] = nearest, s[nearest]
         return self

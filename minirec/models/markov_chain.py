@@ -42,7 +42,7 @@ class MarkovChain(Recommender):
     counts: Array  # (I,)
 
     def __init__(self, epsilon: float = 1e-6) -> None:
-        if not epsilon >= 0:
+        if not 0 <= epsilon < np.inf:
             raise ValueError(f"epsilon must be at least 0, got {epsilon}")
         self.epsilon = epsilon
 

@@ -17,7 +17,7 @@ from minirec import nn, optim, training
 from minirec.checkpoint import identity
 from minirec.data.interactions import Interactions
 from minirec.functional import Array
-from minirec.models.base import Recommender, keeps_the_old_model, one_of
+from minirec.models.base import Recommender, check_count, keeps_the_old_model, one_of
 from minirec.nn.module import Grads
 
 COUNTS = ("embedding_dim", "num_heads", "num_layers", "length", "batch_size", "epochs", "patience")
@@ -64,8 +64,7 @@ class NetworkRecommender(Recommender):
     def __post_init__(self) -> None:
         one_of("dtype", self.dtype, ("float32", "float64"))
         for name in COUNTS:
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+            check_count(name, getattr(self, name))
         if self.embedding_dim % self.num_heads:
             raise ValueError(
                 f"embedding_dim {self.embedding_dim} is not divisible by num_heads {self.num_heads}"

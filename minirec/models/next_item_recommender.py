@@ -25,10 +25,12 @@ class NextItemRecommender(SequenceRecommender):
     """The arguments that both have; those of NetworkRecommender come to them.
 
     loss         what the item taken stands against at every step. "softmax": all items; "bce": one that the
-                 user has not met; "sampled_softmax": n_negatives items, "gbce": n_negatives items that the
-                 user has not met, drawn for each sequence
-    gbce_t       in [0, 1], for "gbce": 0 as in "bce", 1 gives probabilities that are true
-    residual     "plain": the skip connection carries x; "original": norm(x), as in the code of SASRec
+                 user has not met, drawn for each step; "sampled_softmax", "gbce": n_negatives items, drawn
+                 for each sequence
+    gbce_t       in [0, 1], for "gbce": 0 is the mean binary cross-entropy of the n_negatives + 1 scores, 1
+                 makes σ(score) the probability of an item
+    residual     "plain": the skip connection carries x; "original": norm(x), as in the code of SASRec (which
+                 normalizes queries alone, while here keys and values are as well)
     beta2        of Adam
 
     The network maps ids (B, T) to states (B, T, D), and has an `item_embedding` and an `output_embedding`,

@@ -3,10 +3,10 @@
     score of item i at step t = h_t · E[i],    a step without a next item (target 0) does not count
 
 "softmax" compares the next item with all others, "bce" with one that the user has not met, drawn for each
-step. "sampled_softmax" and "gbce" compare it with N drawn items. All steps of a sequence share them, so their
-scores are one product h E[negatives]ᵀ, (T, D) with (D, N). The authors of gBCE draw N for each step; the
-expectation of loss and gradient is the same. Sources: Kang & McAuley 2018 (bce), Klenitskiy & Vasilev 2023
-(softmax, sampled softmax), Petrov & Macdonald 2023 (gbce).
+step. "sampled_softmax" and "gbce" compare it with N items, drawn uniformly from all. All steps of a sequence
+share them, so their scores are one product h E[negatives]ᵀ, (T, D) with (D, N). The authors of gBCE draw N
+for each step; the expectation of loss and gradient is the same. Sources: Kang & McAuley 2018 (bce), Petrov &
+Macdonald 2023 (gbce), Klenitskiy & Vasilev 2023 (softmax, sampled softmax).
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,6 @@ from minirec.models.network_recommender import Examples
 
 LOSSES = ("bce", "softmax", "sampled_softmax", "gbce")
 SHARED = ("sampled_softmax", "gbce")  # their negatives are drawn once for all steps of a sequence
-UNSEEN = ("bce", "gbce")  # their negatives are items that the user has not met
 
 
 class StepLossCache(NamedTuple):
@@ -188,15 +187,20 @@ def step_examples(
 ) -> Examples:
     """One example per user: (inputs, targets[, negatives]), ids; inputs and targets (B, T).
 
-    negatives: (B, T) for "bce" and (B, n_negatives) for "gbce", each uniform over the items that the user has
-    not met in `seen`; for "sampled_softmax" (B, n_negatives or I, if that is less) different items, uniform
-    over all. Users without a step are left out, and for "bce" and "gbce" those who have met every item.
+    negatives: (B, T) for "bce", uniform over the items that the user has not met in `seen`; (B, n_negatives)
+    for "gbce", uniform over all items, which its β is made for; (B, n_negatives or I, if that is less)
+    different items for "sampled_softmax", uniform over all. Users without a step are left out, and for "bce"
+    those who have met every item. Raises ValueError if nobody is left.
     """
     inputs, targets = next_items(histories, length)
     n_items = seen.shape[1]
     usable = targets.any(axis=1)
-    if loss in UNSEEN:
+    if not usable.any():
+        raise ValueError("no user has two events, so there is no next item to learn from")
+    if loss == "bce":
         usable &= seen.row_counts() < n_items
+        if not usable.any():
+            raise ValueError('every user has met every item, which leaves no negatives for loss="bce"')
     users = np.flatnonzero(usable)
 
     def draw(rows: Array, generator: np.random.Generator) -> training.Batch:
@@ -206,8 +210,9 @@ def step_examples(
             return batch
         if loss == "sampled_softmax":
             return *batch, sample_items(generator, len(rows), min(n_negatives, n_items), n_items) + 1
-        n = length if loss == "bce" else n_negatives
-        return *batch, sampling.sample_negatives(generator, rows, n, seen) + 1
+        if loss == "gbce":
+            return *batch, generator.integers(1, n_items + 1, (len(rows), n_negatives))
+        return *batch, sampling.sample_negatives(generator, rows, length, seen) + 1
 
     return Examples(len(users), draw)
 

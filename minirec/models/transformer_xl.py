@@ -147,7 +147,7 @@ class TransformerXL(NextItemRecommender):
     """`TransformerXL(embedding_dim=64, length=200, segment=50, memory=50)`: the next item of long histories.
 
     length       of a history in training, the newest items; scores read as many as can matter (`reach`)
-    segment      items that are read at once
+    segment      items that are read at once, at most `length`
     memory       places before the segment that each block reads; 0: segments know nothing of each other
 
     The other arguments are those of NextItemRecommender and NetworkRecommender; hidden=None stands for
@@ -155,6 +155,7 @@ class TransformerXL(NextItemRecommender):
     """
 
     _: KW_ONLY
+    length: int = 200
     segment: int = 50
     memory: int = 50
 
@@ -164,8 +165,15 @@ class TransformerXL(NextItemRecommender):
         super().__post_init__()
         if self.segment < 1:
             raise ValueError(f"segment must be at least 1, got {self.segment}")
+        if self.segment > self.length:
+            raise ValueError(f"segment must be at most length {self.length}, got {self.segment}")
         if self.memory < 0:
             raise ValueError(f"memory must be at least 0, got {self.memory}")
+        if self.memory and self.segment == self.length:
+            raise ValueError(
+                f"memory {self.memory} would be read in scoring and never learned: with length = segment = "
+                f"{self.segment} training sees one segment. Give a longer length, or memory=0"
+            )
 
     def build(self, rng: np.random.Generator) -> TransformerXLNetwork:
         return TransformerXLNetwork(

@@ -4,6 +4,7 @@
     "post"    y = norm(x + dropout(f(x)))           as in Vaswani et al. 2017
     "first"   y = z + dropout(f(z)), z = norm(x)    as in the code of SASRec (Kang & McAuley 2018)
 
+In that code the keys and values of attention are x and not z; here f sees z alone.
 Every block of nn/ is two or three of these.
 """
 

@@ -1,6 +1,7 @@
 """How time and memory of a training step grow with T, D, B and the number of items.
 
     python tests/benchmarks/growth.py            [--write keeps the figures in tests/results/growth.json]
+    python tests/benchmarks/growth.py --sweep D  one sweep alone; the others stay as they are kept
 
 Each point runs in a process of its own: median time of a step after two, and the peak memory. A sweep goes
 round three times, and the median of the three stands with their range, since one measurement may be 20 % off.
@@ -8,13 +9,14 @@ One negative per step; the points with many items use lazy Adam, whose cost does
 """
 
 import argparse
+import json
 import statistics
 import time
 from typing import Any
 
 from memory import alone
 from steps import Size, steps
-from stored import store_figures
+from stored import RESULTS, store_figures
 
 BASE = Size(128, 200, 64, 2, 64, 3500)
 SWEEPS: dict[str, list[Size]] = {
@@ -43,9 +45,12 @@ def seconds_per_step(size: Size, lazy: bool) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--write", action="store_true", help="keep the figures")
+    parser.add_argument("--sweep", choices=SWEEPS, help="this one alone")
     options = parser.parse_args()
     found: dict[str, list[dict[str, Any]]] = {}
     for name, sizes in SWEEPS.items():
+        if options.sweep not in (None, name):
+            continue
         print(f"{name}: {sizes[0]} and up")
         lazy = name.startswith("items")
         rounds = [[alone(seconds_per_step, size, lazy) for size in sizes] for _ in range(ROUNDS)]
@@ -56,7 +61,12 @@ def main() -> None:
             span = f"{ms[ROUNDS // 2]:8.1f} ms [{ms[0]:.1f}, {ms[-1]:.1f}]"
             print(f"  {FIELDS[name]} {row['value']:>9,}: {span}, peak {peak:7.0f} MB", flush=True)
     if options.write:
-        store_figures("growth", "growth.py --write", {"base": BASE._asdict(), "sweeps": found})
+        kept = (
+            json.loads((RESULTS / "growth.json").read_text(encoding="utf-8"))["sweeps"]
+            if options.sweep
+            else {}
+        )
+        store_figures("growth", "growth.py --write", {"base": BASE._asdict(), "sweeps": kept | found})
 
 
 if __name__ == "__main__":

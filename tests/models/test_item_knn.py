@@ -125,8 +125,8 @@ def test_more_items_than_there_is_room_for_are_refused_before_anything_is_made()
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"shrink": -0.5}, "shrink must be at least 0, got -0.5"),
-        ({"shrink": math.nan}, "shrink must be at least 0, got nan"),
+        ({"shrink": -0.5}, "shrink must be at least 0 and finite, got -0.5"),
+        ({"shrink": math.nan}, "shrink must be at least 0 and finite, got nan"),
         ({"neighbors": 0}, "neighbors must be at least 1, or None for all, got 0"),
         ({"max_items": 0}, "max_items must be at least 1, got 0"),
     ],

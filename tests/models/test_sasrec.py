@@ -227,7 +227,8 @@ def test_twenty_sequences_can_be_overfitted(loss: str, residual: str) -> None:
     for row, history in zip(best, histories, strict=True):
         row[history] = -np.inf
     assert np.mean(best.argmax(axis=1) == [h[-1] for h in model.histories]) > 0.8
-    assert model.log.losses[-1] < 0.5 * model.log.losses[0]
+    if loss != "gbce":  # whose negatives may be the item itself, so that its loss stays far above 0
+        assert model.log.losses[-1] < 0.5 * model.log.losses[0]
 
 
 def test_the_same_seed_gives_the_same_model_and_dropout_and_negatives_are_drawn_from_it() -> None:
@@ -254,16 +255,18 @@ def test_training_is_in_single_precision() -> None:
     assert model.score(np.array([0, 1])).dtype == np.float32
 
 
-@pytest.mark.parametrize("loss", ["bce", "gbce"])
-def test_who_has_met_every_item_is_left_out_where_unseen_items_are_drawn(loss: str) -> None:
+def test_who_has_met_every_item_is_left_out_where_unseen_items_are_drawn() -> None:
+    loss = "bce"
     full = [(0, i) for i in range(4)] + [(1, 0), (1, 2)]
     train = Interactions(*zip(*full, strict=True))  # type: ignore[misc]
     assert small(loss=loss).fit(train, rng=0, progress=False).log.steps == 1
     lonely = Interactions([0, 0, 1], ["a", "b", "a"])
-    with pytest.raises(ValueError, match="there is no example to train on"):
+    with pytest.raises(ValueError, match="every user has met every item, which leaves no negatives"):
         small(loss=loss).fit(lonely, rng=0, progress=False)
-    for other in ("softmax", "sampled_softmax"):
+    for other in ("softmax", "sampled_softmax", "gbce"):
         small(loss=other).fit(lonely, rng=0, progress=False)
+    with pytest.raises(ValueError, match="no user has two events, so there is no next item to learn from"):
+        small(loss=loss).fit(Interactions(list("abc"), list("xyz")), rng=0, progress=False)
 
 
 # A second table

@@ -1,6 +1,7 @@
 """The losses of the steps: what the sheet says of them, their limits, and how negatives are drawn."""
 
 import itertools
+import math
 import re
 from typing import Any
 
@@ -168,7 +169,7 @@ def examples(loss: str, n_negatives: int = 4, length: int = 3) -> step_loss.Exam
 
 @pytest.mark.parametrize(
     ("loss", "users", "shape"),
-    [("softmax", 3, None), ("bce", 2, (2, 3)), ("sampled_softmax", 3, (3, 4)), ("gbce", 2, (2, 4))],
+    [("softmax", 3, None), ("bce", 2, (2, 3)), ("sampled_softmax", 3, (3, 4)), ("gbce", 3, (3, 4))],
 )
 def test_examples_are_users_with_a_step_and_if_asked_for_an_item_not_met(
     loss: str, users: int, shape: tuple[int, int] | None
@@ -184,9 +185,19 @@ def test_examples_are_users_with_a_step_and_if_asked_for_an_item_not_met(
         assert negatives[0].max() <= 6
 
 
-@pytest.mark.parametrize("loss", step_loss.UNSEEN)
-def test_negatives_of_bce_and_gbce_are_the_items_not_met(loss: str) -> None:
-    drawn = [examples(loss).draw(np.array([0, 1]), np.random.default_rng(s)) for s in range(40)]
+def test_negatives_of_gbce_are_all_items_equally_often() -> None:
+    """Its β corrects for a share α = k / (I − 1) of a uniform draw: items that the user has met are in it."""
+    drawn = np.concatenate(
+        [examples("gbce").draw(np.array([0, 1]), np.random.default_rng(s))[2] for s in range(2000)]
+    )
+    counts = np.bincount(drawn.ravel(), minlength=7)
+    assert counts[0] == 0
+    expected = drawn.size / 6
+    assert np.abs(counts[1:] - expected).max() < 5 * math.sqrt(expected)
+
+
+def test_negatives_of_bce_are_the_items_not_met() -> None:
+    drawn = [examples("bce").draw(np.array([0, 1]), np.random.default_rng(s)) for s in range(40)]
     inputs, targets, _ = drawn[0]
     met = [set(inputs[u]) | set(targets[u]) for u in range(2)]
     for u in range(2):

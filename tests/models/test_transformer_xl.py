@@ -69,6 +69,20 @@ def small(**options: Any) -> TransformerXL:
     return TransformerXL(8, 2, 2, **common | {"dropout": 0.0} | options)
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"segment": 10}, "segment must be at most length 9, got 10"),
+        ({"segment": 9}, "memory 3 would be read in scoring and never learned: with length = segment = 9"),
+    ],
+)
+def test_a_memory_that_training_never_meets_is_refused(settings: dict[str, int], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        small(**settings)
+    assert small(segment=9, memory=0).segment == 9
+    assert TransformerXL().length > TransformerXL().segment
+
+
 # The stop-gradient
 
 
@@ -102,7 +116,8 @@ def test_gradients_are_the_derivatives_with_the_memories_held_constant(
 
 
 @pytest.mark.parametrize(
-    ("options", "stops"), [({}, True), ({"memory": 0}, False), ({"segment": 7}, False), ({"layers": 1}, True)]
+    ("options", "stops"),
+    [({}, True), ({"memory": 0}, False), ({"segment": 7, "length": 8}, False), ({"layers": 1}, True)],
 )
 def test_they_are_not_the_derivatives_where_memories_move_along(options: Any, stops: bool) -> None:
     """Along one direction of all parameters, by complex step: only a memory makes the difference."""
@@ -189,7 +204,7 @@ def random_ids(T: int) -> np.ndarray:
 @pytest.mark.parametrize("layers", [1, 2])
 def test_segment_by_segment_is_one_pass_where_the_memory_holds_all(layers: int) -> None:
     ids = random_ids(11)
-    by_segment, at_once = (moved(layers=layers, segment=s, memory=11).network for s in (3, 11))
+    by_segment, at_once = (moved(layers=layers, segment=s, memory=m).network for s, m in ((3, 11), (11, 0)))
     dh = np.random.default_rng(1).standard_normal((3, 11, WIDTH))
     (h, cache), (expected, whole) = by_segment.forward(ids), at_once.forward(ids)
     np.testing.assert_allclose(h, expected, rtol=0, atol=1e-13, equal_nan=False)
