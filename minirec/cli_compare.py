@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from minirec import comparison, evaluation, tuning
 from minirec.cli_data import (
@@ -33,6 +34,8 @@ from minirec.models import Recommender
 from minirec.models.presets import PRESETS, preset, search_space
 from minirec.usage import UsageError, add_command, folder_of, setting, whole_number
 
+Array = NDArray[Any]
+
 
 def add(commands: Any) -> None:
     """Add the command to the parser of cli.py."""
@@ -48,7 +51,11 @@ def add(commands: Any) -> None:
     )
     add_data_options(parser)
     parser.add_argument(
-        "--models", required=True, metavar="NAME,...", help=f"some of {', '.join(PRESETS)}; or all"
+        "--models",
+        action="append",
+        required=True,
+        metavar="NAME,...",
+        help=f"some of {', '.join(PRESETS)}; or all",
     )
     parser.add_argument(
         "--set",
@@ -125,15 +132,16 @@ def _add_protocol(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run_compare(options: argparse.Namespace) -> None:
+def run_compare(options: argparse.Namespace) -> int:
+    """Returns the exit code: 1 where a model that --models names was left out."""
     metrics = _metrics(options.metrics)
     decisive = "ndcg" if "ndcg" in metrics else metrics[0]
-    everything = options.models.strip() == "all"
-    models = {name: _settings(name, options) for name in _names(options.models)}
+    names, everything = _names(options.models)
+    models = {name: _settings(name, options) for name in names}
     _check_options(options, list(models))
     dataset = open_data(options.data, options)
     parts = _parts(dataset, options)
-    left_out = _without_ratings(models, parts, options.data, everything)
+    left_out = _without_ratings(models, parts, options, everything)
     folder = None if options.out is None else folder_of(options.out)
     print_terms(dataset)
     print(f"{dataset.interactions.describe()}.")
@@ -152,24 +160,32 @@ def run_compare(options: argparse.Namespace) -> None:
         raise UsageError("no model is left to compare: give others with --models")
     best = max(results, key=lambda name: results[name].evaluation.mean(decisive))
     command = f"python -m minirec {shlex.join(options.arguments)}"
-    compared = Comparison(dataset, parts, results, left_out, decisive, options.baseline or best, command)
+    compared = Comparison(dataset, parts, results, left_out, decisive, best, options.baseline, command)
+    if compared.replaced:
+        print(compared.replaced)
     for title, table in comparison.tables(compared).items():
         if options.groups or not title.startswith("By"):
             print(f"\n{table.text()}")
     if folder is not None:
         comparison.write(compared, folder)
         print(f"\nWrote results.md, results.csv, per-user.csv and comparison.svg in {folder}.")
+    return 1 if left_out and not everything else 0
 
 
 # What was asked for.
 
 
-def _names(text: str) -> list[str]:
-    names = list(PRESETS) if text.strip() == "all" else _listed(text, "--models")
+def _names(given: list[str]) -> tuple[list[str], bool]:
+    """The models, and whether all were asked for: then those that the data do not allow are left out."""
+    if len(given) > 1:
+        raise UsageError("--models is given more than once: put all names in one list, with commas between")
+    if given[0].strip() == "all":
+        return list(PRESETS), True
+    names = _listed(given[0], "--models")
     for name in names:
         if name not in PRESETS:
             raise UsageError(f"--models: there is no model {name!r}: there are {', '.join(PRESETS)}; or all")
-    return names
+    return names, False
 
 
 def _metrics(text: str) -> list[str]:
@@ -239,29 +255,38 @@ def _share(text: str) -> float:
     return float(text)
 
 
-def _moment(text: str, option: str) -> float:
-    """A timestamp: a number as it stands, or a date (and time) in seconds since 1970."""
-    if re.fullmatch(r"-?[0-9]{1,18}", text) and not re.fullmatch(r"[0-9]{4}", text):
-        return float(text)
+def _moment(text: str, option: str, times: Array) -> float:
+    """A timestamp: a number as it stands, or a date (and time) in seconds since 1970.
+
+    Four digits are more often a year: they are a timestamp only where the timestamps of the data reach them.
+    """
+    if re.fullmatch(r"-?[0-9]{1,19}", text):
+        if not re.fullmatch(r"[0-9]{4}", text) or times.min() <= float(text) <= times.max():
+            return float(text)
     if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?)?", text):
         try:
             return float(np.datetime64(text.replace(" ", "T"), "s").astype(np.int64))
         except ValueError:
             pass
-    raise UsageError(f"{option} {text!r} is no date such as 1998-03-01 and no timestamp such as 888710400")
+    raise UsageError(
+        f"{option} {text!r} is no date such as 1998-03-01 and no timestamp such as {times.min():.0f}"
+    )
 
 
 # The parts of the data.
 
 
 def _parts(dataset: Dataset, options: argparse.Namespace) -> Parts:
+    data = dataset.interactions
     if options.protocol == "leave-one-out":
+        order = "events at the same time in the order of the file"
+        if data.timestamps is None:
+            order = "the order of the rows taken as time, since there are no timestamps"
         words = (
-            "leave-one-out: each user's last event is for testing, the one before it for validation, events "
-            "at the same time in the order of the file; users with fewer than 3 events are training only"
+            "leave-one-out: each user's last event is for testing, the one before it for validation, "
+            f"{order}; users with fewer than 3 events are training only"
         )
         return Parts(*split(dataset, options.data), words)
-    data = dataset.interactions
     if data.timestamps is None:
         raise UsageError(
             f"--protocol temporal needs timestamps, and {options.data} has none: name their column with "
@@ -274,8 +299,8 @@ def _parts(dataset: Dataset, options: argparse.Namespace) -> Parts:
         except ValueError as error:
             raise UsageError(f"--valid-share and --test-share: {error}") from error
     else:
-        valid_from = _moment(options.valid_from, "--valid-from")
-        test_from = _moment(options.test_from, "--test-from")
+        valid_from = _moment(options.valid_from, "--valid-from", data.timestamps)
+        test_from = _moment(options.test_from, "--test-from", data.timestamps)
         if valid_from > test_from:
             raise UsageError(
                 f"--valid-from {options.valid_from} lies after --test-from {options.test_from}: swap them"
@@ -299,24 +324,27 @@ def _parts(dataset: Dataset, options: argparse.Namespace) -> Parts:
 
 
 def _said(timestamp: float) -> str:
-    """A date with its time where the number can be one (seconds, the years 1973 to 2286), else the number."""
-    if 1e8 <= timestamp < 1e10:
-        return str(np.datetime64(int(timestamp), "s")).replace("T", " ")
-    return f"{timestamp:g}"
+    """A date with its time where the number can be one (seconds, the years 1973 to 2286), else the number.
+
+    Files have whole numbers, so `_moment` reads the same number back.
+    """
+    return str(np.datetime64(int(timestamp), "s")) if 1e8 <= timestamp < 1e10 else f"{timestamp:.0f}"
 
 
 def _without_ratings(
-    models: Mapping[str, Settings], parts: Parts, data: str, everything: bool
+    models: Mapping[str, Settings], parts: Parts, options: argparse.Namespace, everything: bool
 ) -> dict[str, str]:
     """The models that need ratings which are not there: left out of all, an error where they are named."""
     if parts.train.ratings is not None:
         return {}
-    reason = f"it learns from ratings, and {data} has none"
+    reason = f"it learns from ratings, and {options.data} has none"
     lacking = [name for name, settings in models.items() if needs_ratings(kind_of(name)(**settings))]
     if lacking and not everything:
         raise UsageError(
             f"--models {lacking[0]}: {reason}: name their column with --rating-column, or leave it out"
         )
+    if options.baseline in lacking:
+        raise UsageError(f"--baseline {options.baseline}: {reason}: name another, or leave --baseline out")
     return dict.fromkeys(lacking, reason)
 
 

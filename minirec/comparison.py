@@ -50,12 +50,25 @@ class Comparison(NamedTuple):
     results: dict[str, Result]  # by model
     left_out: dict[str, str]  # {model: why}
     metric: str  # that decides
-    baseline: str  # the model that the others are compared with
+    best: str  # the model with the best figure
+    asked: str | None  # the model that --baseline names
     command: str
 
     @property
     def evaluations(self) -> dict[str, Evaluation]:
         return {name: result.evaluation for name, result in self.results.items()}
+
+    @property
+    def baseline(self) -> str:
+        """The model that the others are compared with: the named one, or else the best."""
+        return self.asked if self.asked in self.results else self.best
+
+    @property
+    def replaced(self) -> str:
+        """In words, that the named baseline is not there; empty if it is, or none was named."""
+        if self.asked in (None, self.baseline):
+            return ""
+        return f"Baseline: {self.asked} was left out, so it is {self.best}, the best."
 
     @property
     def label(self) -> str:
@@ -65,7 +78,7 @@ class Comparison(NamedTuple):
 
 def tables(compared: Comparison) -> dict[str, Table]:
     """All tables by title: the results, the differences, and the two by group, which begin with "By"."""
-    _, parts, results, _, metric, baseline, _ = compared
+    parts, results, metric, baseline = compared.parts, compared.results, compared.metric, compared.baseline
     evaluations, label = compared.evaluations, compared.label
     more = {"seconds": {name: f"{result.seconds:.1f}" for name, result in results.items()}}
     seeds = list(results[baseline].seeds)
@@ -79,9 +92,18 @@ def tables(compared: Comparison) -> dict[str, Table]:
             "are over users, and leave out what another seed would change."
         )
         first.notes.extend(_by_seed(name, result, metric, label) for name, result in results.items())
+    else:
+        first.notes.append("One training each: another seed may change more than the intervals say.")
     found = {"Results": first}
     if len(results) > 1:
-        found[f"Differences in {label}"] = evaluation.differences(evaluations, baseline, metric)
+        pairs = evaluation.differences(evaluations, baseline, metric)
+        pairs.notes.append("Intervals and p leave out what another seed would change.")
+        if compared.asked != baseline:
+            pairs.notes.append(
+                "The baseline is the best of these figures, which makes differences look surer: name one in "
+                "advance with --baseline."
+            )
+        found[f"Differences in {label}"] = pairs
     for title, values in _user_columns(parts).items():
         groups = evaluation.group_users(values, evaluations[baseline].users)
         found[f"By {title}"] = evaluation.group_table(evaluations, groups, metric, title)
@@ -130,18 +152,26 @@ def _spread(result: Result, metric: str) -> float:
 def _write_csv(path: Path, results: Mapping[str, Result], baseline: str) -> None:
     """One row per model and metric, all digits."""
     header = ["model", "metric", "mean", "low", "high", "baseline", "difference", "difference low"]
-    header += ["difference high", "p", "seeds", "sd over seeds", "seconds", "users", "protocol"]
+    header += ["difference high", "p", "p (Holm)", "seeds", "sd over seeds", "seconds", "users", "protocol"]
     own = results[baseline].evaluation
+    others = [name for name in results if name != baseline]
+    p_values, corrected = {}, {}
+    for metric in own.values:
+        p_values[metric] = [
+            evaluation.paired_p_value(results[name].evaluation, own, metric) for name in others
+        ]
+        corrected[metric] = evaluation.holm(p_values[metric])
     with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         for name, result in results.items():
             e = result.evaluation
             for metric, values in e.values.items():
-                pair: list[Any] = [""] * 4
+                pair: list[Any] = [""] * 5
                 if name != baseline:
+                    i = others.index(name)
                     pair = [*evaluation.paired_difference(e, own, metric)]
-                    pair.append(evaluation.paired_p_value(e, own, metric))
+                    pair += [p_values[metric][i], corrected[metric][i]]
                 spread = _spread(result, metric) if len(result.seeds) > 1 else ""
                 row = [name, e.label(metric), e.mean(metric), *e.interval(metric), baseline, *pair]
                 users = int(np.count_nonzero(~np.isnan(values)))
@@ -157,6 +187,7 @@ def _page(compared: Comparison) -> str:
         f"{dataset.interactions.describe()}. SHA-256 of the data: {dataset.digest}.",
         f"Split: {compared.parts.words}. Equal scores: the expectation over all orders of the tied items.",
         *(f"Left out: {name}: {reason}." for name, reason in compared.left_out.items()),
+        *([compared.replaced] if compared.replaced else []),
         f"![{label} of each model with its interval](comparison.svg)",
     ]
     for title, table in tables(compared).items():

@@ -333,7 +333,7 @@ def comparison(
         for row, (mean, low, high) in enumerate(results.values()):
             bar = [[mean - low], [high - mean]]
             axes.errorbar(mean, row, xerr=bar, fmt="o", color=COLORS[0], ms=6, capsize=3, lw=1.6)
-            axes.annotate(f"{mean:.3g}", (mean, row), (0, 6), **place)
+            axes.annotate(f"{mean:#.3g}".rstrip("."), (mean, row), (0, 6), **place)  # 0.100 beside 0.101
         for i, (name, value) in enumerate(reference.items()):
             axes.axvline(value, color=OTHER, ls=DASHES[1 + i % 3], lw=1.4, zorder=1)
             axes.annotate(name, (value, 1), (0, 3), **above_axes)

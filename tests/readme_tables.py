@@ -134,6 +134,7 @@ TABLES = {
         "growth": lambda: speed_tables.growth(load("growth")),
         "items": lambda: speed_tables.items(load("growth")),
         "scoring": lambda: speed_tables.scoring(load("scoring")),
+        "large_file": lambda: speed_tables.large_file(load("large_file")),
     },
     CLAIMS: claims_tables.TABLES,
 }

@@ -35,6 +35,8 @@ def small_world(tmp_path_factory):
         patch.chdir(folder)
         Path("odd.csv").write_text(odd_csv(), encoding="utf-8")
         Path("timeless.csv").write_text("user,item\n" + "a,b\na,c\na,d\nb,c\nb,d\nb,e\n", encoding="utf-8")
+        for name, first, unit in (("short.csv", 7_000, 1), ("milliseconds.csv", 1_508_420_000_000, 1000)):
+            Path(name).write_text(timed_csv(first, unit), encoding="utf-8")
         Path("notes.txt").write_text("hello\n", encoding="utf-8")
         yield folder
 
@@ -53,6 +55,13 @@ def odd_csv() -> str:
             lines.append(f"{1_500_000_000 + 3600 * time},{quoted[0]},{quoted[1]}\n")
     drawn.shuffle(lines)
     return "time,customer,product\n" + "".join(lines)
+
+
+def timed_csv(first: int, unit: int) -> str:
+    drawn = random.Random(3)
+    events = [(user, item) for user in range(31) for item in drawn.sample(range(19), 7)]
+    rows = [f"u{user},i{item},{first + unit * drawn.randint(0, 400)}\n" for user, item in events]
+    return "user,item,timestamp\n" + "".join(rows)
 
 
 def run(capsys, line: str) -> tuple[int, str, str]:
@@ -99,13 +108,21 @@ def test_a_file_with_odd_ids_and_unsorted_rows(capsys):
         if row["model"] != best:
             pair = [float(row[f"difference{part}"]) for part in ("", " low", " high")]
             assert pair == list(evaluation.paired_difference(e, wanted[best], metric))
-            assert float(row["p"]) == evaluation.paired_p_value(e, wanted[best], metric)
+            others = [name for name in wanted if name != best]
+            p = [evaluation.paired_p_value(wanted[name], wanted[best], metric) for name in others]
+            assert float(row["p"]) == p[others.index(row["model"])]
+            assert float(row["p (Holm)"]) == evaluation.holm(p)[others.index(row["model"])]
         assert (row["seeds"], row["sd over seeds"], row["users"]) == ("1", "", str(len(USERS)))
         assert row["protocol"] == e.protocol
-    table = evaluation.comparison_table(wanted).splitlines()
-    for line in [*table[2:6], *table[6:]]:
-        assert line in out or line.split("  ")[0] in out
-        assert all(cell in out for cell in re.findall(r"0\.\d{4} \[0\.\d{4}, 0\.\d{4}\]", line))
+    head, _, *table = evaluation.comparison_table(wanted).splitlines()
+    assert f"{head}  seconds" in out.splitlines()
+    assert [line.split()[0] for line in table[:4]] == list(wanted)
+    for line in table[:4]:  # the whole row, then the seconds
+        assert re.search(rf"^{re.escape(line)} +\d+\.\d$", out, re.MULTILINE), line
+    for line in table[4:]:
+        assert line in out.splitlines()
+    differences = evaluation.differences(wanted, best, "ndcg").text().splitlines()
+    assert [line for line in differences if line not in out.splitlines()] == []
     assert f"NDCG@10 against {best}" in out
     assert "Split: leave-one-out: each user's last event" in out
     assert "same time in the order of the file" in out
@@ -172,13 +189,65 @@ def test_the_temporal_protocol_by_share_and_by_date(capsys):
         assert (code, err) == (0, "")
         rows = read("temporal/results.csv")
         assert [float(row["mean"]) for row in rows] == [wanted.mean(m) for m in wanted.values]
-        assert f"training before {dates[0].replace('T', ' ')}" in out
+        assert f"training before {dates[0]}, validation before {dates[1]}, test" in out
         assert f"{len(train)}, {len(valid)} and {len(known)} events" in out
         new = len(set(test.users.tolist()) - set(train.users.tolist()))
         assert new > 0
         everybody = len(set(test.users.tolist()))
         assert f"{new} of {everybody} test users have no event in training and are left out" in out
         assert int(rows[0]["users"]) == everybody - new
+
+
+@pytest.mark.parametrize("file", ["odd.csv", "short.csv", "milliseconds.csv"])
+def test_the_printed_moments_can_be_typed(capsys, file):
+    data = f"--data {file} --quiet --models popularity --protocol temporal"
+    if file == "odd.csv":
+        data += " --user-column customer --item-column product"
+    code, out, _ = run(capsys, data)
+    assert code == 0
+    split = re.search(r"training before (\S+), validation before (\S+), test .*", out)
+    assert split
+    if file == "short.csv":
+        assert re.fullmatch("7[0-9]{3}", split[1])  # four digits, and no year
+    code, again, err = run(capsys, f"{data} --valid-from {split[1]} --test-from {split[2]}")
+    assert (code, err) == (0, "")
+    assert split[0] in again
+
+
+def test_without_timestamps_the_split_says_what_the_order_is(capsys):
+    code, out, _ = run(capsys, "--data timeless.csv --models popularity")
+    assert code == 0
+    assert "the order of the rows taken as time, since there are no timestamps" in out
+    assert "same time" not in out
+
+
+def test_few_users_and_few_candidates_are_said(capsys):
+    few, small = "Few users (2): ", "Few candidates: 2 of 2 users have no more than 10,"
+    _, out, _ = run(capsys, "--data timeless.csv --models popularity --out few")
+    assert few in out
+    assert small in out
+    assert few in Path("few/results.md").read_text(encoding="utf-8")
+    _, out, _ = run(capsys, "--data timeless.csv --models popularity -k 1")
+    assert "Few candidates" not in out
+    _, out, _ = run(capsys, f"{ODD} --models popularity")
+    assert "Few " not in out
+
+
+def test_what_another_seed_and_the_choice_of_the_baseline_would_change_is_said(capsys):
+    one, pairs = (
+        "One training each: another seed may change more",
+        "leave out what another seed would change.",
+    )
+    best = "The baseline is the best of these figures, which makes differences look surer"
+    _, out, _ = run(capsys, f"{ODD} --models popularity,ease --out said")
+    assert all(words in out for words in (one, pairs, best))
+    assert best in Path("said/results.md").read_text(encoding="utf-8")
+    _, out, _ = run(capsys, f"{ODD} --models popularity,ease --seeds 2 --baseline ease")
+    assert pairs in out
+    assert one not in out
+    assert best not in out
+    _, out, _ = run(capsys, f"{ODD} --models popularity")
+    assert one in out
 
 
 def test_several_seeds_give_means_and_the_spread(capsys):
@@ -222,6 +291,12 @@ def test_tuning_looks_at_validation_only_and_says_its_winner(capsys):
     assert f"`{said[4]}`, the best of 3 choices on validation" in Path("tuned/results.md").read_text()
 
 
+def test_labels_of_the_figure_have_the_same_number_of_digits():
+    results = {str(mean): (mean, 0.9 * mean, 1.2 * mean) for mean in (0.1, 0.101, 0.25, 1.0)}
+    labels = [text.get_text() for text in plots.comparison(results).axes[0].texts]
+    assert labels == ["0.100", "0.101", "0.250", "1.00"]
+
+
 def test_sampled_figures_are_labelled_everywhere(capsys, monkeypatch):
     notes = []
     draw = plots.comparison
@@ -258,15 +333,33 @@ def test_all_leaves_out_what_needs_ratings_and_says_so(capsys):
 
 
 def test_a_model_that_fails_does_not_lose_the_others(capsys):
-    line = f"{ODD} --models popularity,ease,mf --set ease.max_items=3 --set mf.lr=1e300"
-    code, out, _ = run(capsys, line)
-    assert code == 0
+    failing = "--set ease.max_items=3 --set mf.lr=1e300"
+    code, out, _ = run(capsys, f"{ODD} --models popularity,ease,mf {failing}")
+    assert code == 1  # models that were named are not there
+    assert run(capsys, f"{ODD} --models all {failing}")[0] == 0
     assert "Left out: ease: " in out
     assert "Left out: mf: " in out
     assert re.search(r"^popularity +0\.", out, re.MULTILINE)
     code, _, err = run(capsys, f"{ODD} --models ease --set ease.max_items=3")
     assert code == 2
     assert "no model is left to compare" in err
+
+
+def test_a_baseline_that_fails_does_not_lose_the_others(capsys):
+    line = f"{ODD} --models popularity,ease,markov --baseline ease --set ease.max_items=3 --out failed"
+    code, out, err = run(capsys, line)
+    assert (code, err) == (1, "")
+    means = {
+        row["model"]: float(row["mean"]) for row in read("failed/results.csv") if "NDCG" in row["metric"]
+    }
+    assert set(means) == {"popularity", "markov"}
+    best = max(means, key=means.__getitem__)
+    words = f"Baseline: ease was left out, so it is {best}, the best."
+    for text in (out, Path("failed/results.md").read_text(encoding="utf-8")):
+        assert words in text
+        assert f"NDCG@10 against {best}" in text
+        assert "The baseline is the best of these figures" in text
+    assert {row["baseline"] for row in read("failed/results.csv")} == {best}
 
 
 def test_the_same_command_gives_the_same_figures(capsys):
@@ -285,6 +378,7 @@ WRONG = [
     (f"{ODD} --models nope", "--models ... no model 'nope' ... popularity ... mf; or all"),
     (f"{ODD} --models ,", "--models ',' names nothing ... commas"),
     (f"{ODD} --models mf,mf", "--models names mf more than once"),
+    (f"{ODD} --models mf --models ease", "--models is given more than once ... one list"),
     (f"{ODD} --models mf --metrics ndgc", "--metrics ... no metric 'ndgc' ... precision ... auc"),
     (f"{ODD} --models mf --metrics ''", "--metrics '' names nothing"),
     (f"{ODD} --models mf -k 0", "-k ... from 1 up ... '0'"),
@@ -302,6 +396,7 @@ WRONG = [
     (f"{ODD} --models mf --set mf.dim=0", "--set mf.dim=0 ... mf: dim must be at least 1 ... got 0"),
     (f"{ODD} --models popularity --set popularity.x=1", "popularity has no setting 'x' ... it has none"),
     (f"{ODD} --models ease,mf-squared", "mf-squared ... learns from ratings ... odd.csv ... --rating-column"),
+    (f"{ODD} --models all --baseline mf-squared", "--baseline mf-squared ... from ratings ... odd.csv"),
     (f"{ODD} --models mf --out notes.txt", "--out notes.txt is a file"),
     (f"{ODD} --models mf --test-share 0.2", "--test-share is for --protocol temporal"),
     (f"{ODD} --models mf --valid-from 2020-01-01", "--valid-from is for --protocol temporal"),
@@ -314,10 +409,11 @@ WRONG = [
      "--valid-from 2017-08-01 lies after --test-from 2017-07-25 ... swap"),
     (f"{ODD} --models mf --protocol temporal --valid-from 2017-13-01 --test-from 2018-01-01",
      "--valid-from '2017-13-01' is no date ... 1998-03-01"),
-    (f"{ODD} --models mf --protocol temporal --valid-from 2016 --test-from 2017", "'2016' is no date"),
+    (f"{ODD} --models mf --protocol temporal --valid-from 2016 --test-from 2017",
+     "'2016' is no date ... no timestamp such as 15"),
     (f"{ODD} --models mf --protocol temporal --valid-share .1 --test-from 2017-08-01", "say the same thing"),
     (f"{ODD} --models mf --protocol temporal --valid-from 2016-01-01 --test-from 2017-08-01",
-     "no event ... left for training ... 2016-01-01 00:00:00 ... 2017-07-14 ... other dates"),
+     "no event ... left for training ... 2016-01-01T00:00:00 ... 2017-07-14 ... other dates"),
     (f"{ODD} --models mf --protocol temporal --valid-from 2017-08-01 --test-from 2018-01-01",
      "no event ... left for test"),
     ("--data timeless.csv --models ease --protocol temporal", "timestamps ... timeless.csv has none"),

@@ -273,6 +273,34 @@ def test_negatives_are_unseen_not_relevant_and_the_same_for_every_model(split, m
     assert recorder.candidates == [{i for i in items if i % 3 == 0} for items in drawn]
 
 
+def test_the_protocol_says_how_many_negatives_there_were(split):
+    train, valid, test = split
+    model = Fixed(np.zeros((U, I)))
+    few = evaluate(model, train, test, also_seen=valid, negatives=1_000_000, k=5)
+    # of 37 items a user has seen 4, and one is the test item
+    assert "SAMPLED: ranked against 32 uniform negatives only (1000000 asked for)" in few.protocol
+    assert few.candidates.tolist() == [33] * U
+    met = set(train.items.tolist())
+    drawn = [len(met - {*h.tolist(), t}) for h, t in zip(train.histories(), test.items, strict=True)]
+    low, high = min(drawn), max(drawn)
+    assert low < high
+    popular = evaluate(model, train, test, negatives=99, sampling="popular")
+    assert f"against {low} to {high} popular negatives only (99 asked for)" in popular.protocol
+    assert popular.candidates.tolist() == [n + 1 for n in drawn]
+    assert "against 7 uniform negatives only," in evaluate(model, train, test, negatives=7).protocol
+
+
+def test_candidates_are_counted_without_what_was_seen(split):
+    train, valid, test = split
+    result = evaluate(Fixed(np.zeros((U, I))), train, test, also_seen=valid)
+    assert result.candidates.tolist() == [I - 4] * U
+    x = Interactions([0, 0, 0, 0], ["a", "b", "a", "c"])  # a is seen and in the test part: no candidate
+    train, test = x.select(np.array([0, 1])), x.select(np.array([2, 3]))
+    for negatives in (None, 3):
+        result = evaluate(Fixed([[3.0, 2.0, 1.0]]), train, test, k=2, negatives=negatives)
+        assert result.candidates.tolist() == [1]
+
+
 @pytest.mark.parametrize("counts", [None, [5, 0, 1, 2, 0, 4, 3]])
 def test_candidates_are_drawn_one_after_the_other_in_proportion(counts):
     """The chance of each set of 2, from the definition: first i, then j of what is left."""
@@ -346,7 +374,9 @@ INF_USER = np.where(np.arange(U)[:, None] == 17, np.inf, np.ones((1, I)))
         (Fixed(np.zeros((U, I))), {"users": [True]}, TypeError, "bool"),
         (Fixed(np.zeros((U, I))), {"users": []}, ValueError, "none of the 0 users"),
         (Fixed(np.zeros((U, I))), {"block": 0}, ValueError, "block = 0"),
-        (Fixed(np.zeros((U, I))), {"k": 0}, ValueError, "k = 0"),
+        (Fixed(np.zeros((U, I))), {"k": 0}, ValueError, "k = 0: the cut-off is at least 1"),
+        (Fixed(np.zeros((U, I))), {"k": 0, "metrics": ("auc",)}, ValueError, "k = 0: the cut-off"),
+        (Fixed(np.zeros((U, I))), {"k": -2, "metrics": ("auc",)}, ValueError, "k = -2: the cut-off"),
         (Fixed(np.zeros((U, I))), {"negatives": 0}, ValueError, "negatives = 0.*or None"),
         (Fixed(np.zeros((U, I))), {"sampling": "x"}, ValueError, "one of 'uniform', 'popular', got 'x'"),
     ],
@@ -361,6 +391,23 @@ def test_parts_of_different_data_are_refused(split):
     train, _, _ = split
     with pytest.raises(ValueError, match="id maps differ"):
         evaluate(Fixed(np.zeros((U, I))), train, data()[2])
+
+
+@pytest.mark.parametrize("more", [{}, {"negatives": 5}, {"negatives": 5, "sampling": "popular"}])
+def test_an_empty_training_part_is_evaluated(split, more):
+    train, valid, test = split
+    empty = train.select(np.zeros(len(train), dtype=bool))
+    result = evaluate(Fixed(truth_of(test)), empty, test, **more)
+    assert result.mean("hit_rate") == 1.0
+    assert result.users.tolist() == list(range(U))
+    result = evaluate(Fixed(truth_of(test)), empty, test, also_seen=valid, **more)
+    assert result.mean("ndcg") == 1.0
+
+
+def test_no_data_at_all_are_nothing_to_evaluate():
+    empty = Interactions([], [])
+    with pytest.raises(ValueError, match="none of the 0 users has an item in the test part"):
+        evaluate(Fixed(np.zeros((0, 0))), empty, empty)
 
 
 def test_intervals_cover_and_are_repeatable(split):

@@ -279,7 +279,7 @@ def test_comparison_shows_means_and_intervals():
         assert np.allclose(bar.get_segments()[0], [[low, row], [high, row]], rtol=1e-14, atol=0)
     assert ticks(axes.yaxis) == ["Popularity", "Transformer"]
     assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the first is on top
-    assert [text.get_text() for text in axes.texts] == ["0.0441", "0.071", "chance"]
+    assert [text.get_text() for text in axes.texts] == ["0.0441", "0.0710", "chance"]
     assert axes.get_xlabel().startswith("HR@10")
     assert axes.get_xlim()[0] == 0
 

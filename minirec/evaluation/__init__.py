@@ -17,7 +17,7 @@ from minirec.evaluation.protocol import (
     top_k,
 )
 from minirec.evaluation.ratings import RatingEvaluation, evaluate_ratings
-from minirec.evaluation.significance import bootstrap_means, interval, permutation_p_value
+from minirec.evaluation.significance import bootstrap_means, holm, interval, permutation_p_value
 from minirec.evaluation.tables import (
     Table,
     comparison,
@@ -46,6 +46,7 @@ __all__ = [
     "group_users",
     "held_out_popularity",
     "history_lengths",
+    "holm",
     "interval",
     "markdown_table",
     "paired_difference",

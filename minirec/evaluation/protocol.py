@@ -44,6 +44,7 @@ class Evaluation(NamedTuple):
     recommended: list[Array]  # the top k of each evaluated user, ties broken by item index, low first
     coverage: float  # of these lists
     novelty: float  # of these lists, in bits; NaN if there is nothing to recommend
+    candidates: Array | None = None  # (U',) how many items were ranked for each evaluated user
 
     def mean(self, metric: str) -> float:
         """The mean over users. AUC leaves out the users for whom it is not defined (see `evaluate`)."""
@@ -97,7 +98,8 @@ def evaluate(
                 Such figures are far higher, can even reverse the order of two models, and are labelled as
                 sampled (Krichene & Rendle 2020); `rng` draws them, the same for every model
     sampling    how they are drawn, always without replacement: "uniform", or "popular", in proportion to how
-                many users of `train` have the item
+                many users of `train` have the item. Where there are fewer, all are drawn, and the protocol
+                says how many there were
 
     Users without a test item are left out and counted. A test item that the user has already seen is not a
     candidate: it counts as relevant and is never found, and the protocol says how many there are. AUC is NaN
@@ -105,17 +107,19 @@ def evaluate(
     index; the metrics take the expectation over ties instead. Novelty counts users of `train` alone.
 
     Raises ValueError for NaN or infinite scores (with the user), scores of another shape, parts of different
-    data sets and no user left; KeyError for an unknown metric; IndexError for an unknown user.
+    data sets, k < 1 and no user left; KeyError for an unknown metric; IndexError for an unknown user.
     """
     for name in metrics:
         if name not in LABELS:
             raise KeyError(f"unknown metric {name!r}: allowed are {', '.join(LABELS)}")
     if sampling not in SAMPLING:
         raise ValueError(f"sampling must be one of {', '.join(map(repr, SAMPLING))}, got {sampling!r}")
+    if k < 1:
+        raise ValueError(f"k = {k}: the cut-off is at least 1")
     if negatives is not None and negatives < 1:
         raise ValueError(f"negatives = {negatives}: give at least 1, or None to rank all items")
     if block is None:
-        block = min(256, max(1, 2**25 // train.n_items))
+        block = min(256, max(1, 2**25 // max(1, train.n_items)))
     if block < 1:
         raise ValueError(f"block = {block}: at least one user is scored at once")
     seen = train if also_seen is None else concatenate(train, also_seen)
@@ -129,6 +133,7 @@ def evaluate(
     generator, counts = np.random.default_rng(rng), item_users(train)
     values: dict[str, list[float]] = {name: [] for name in metrics}
     recommended: list[Array] = []
+    candidates, negatives_drawn = [], []
     unreachable = 0
     starts = range(0, len(chosen), block)
     for start in tqdm(starts, desc="evaluate", unit="block", disable=not progress):
@@ -137,13 +142,18 @@ def evaluate(
         for given, user in zip(scores, part, strict=True):
             row = given.copy()  # the model's own array stays as it is
             row[histories[user]] = -np.inf
-            unreachable += len(set(relevant[user]) & set(histories[user]))
+            met = set(histories[user])
+            already = len(met & set(relevant[user]))
+            unreachable += already
+            candidates.append(train.n_items - len(met))
             if negatives is not None:
                 known = np.union1d(histories[user], relevant[user])
                 others = np.setdiff1d(np.arange(train.n_items), known, assume_unique=True)
                 weights = counts if sampling == "popular" else None
                 drawn = sample_candidates(generator, others, negatives, weights)
                 row = _only(row, np.append(relevant[user], drawn))
+                candidates[-1] = len(relevant[user]) - already + len(drawn)
+                negatives_drawn.append(len(drawn))
             for name in metrics:
                 values[name].append(_value(name, row, relevant[user], k))
             recommended.append(top_k(row, k))
@@ -153,10 +163,19 @@ def evaluate(
         users=chosen,
         left_out=len(asked) - len(chosen),
         k=k,
-        protocol=_protocol(train, also_seen, test, chosen, len(asked), unreachable, negatives, sampling),
+        protocol=_protocol(
+            train,
+            also_seen,
+            test,
+            chosen,
+            len(asked),
+            unreachable,
+            None if negatives is None else _drawn(negatives, negatives_drawn, sampling),
+        ),
         recommended=recommended,
         coverage=M.coverage(recommended, train.n_items),
         novelty=M.novelty(recommended, counts, train.n_users) if any(map(len, recommended)) else np.nan,
+        candidates=np.array(candidates),
     )
 
 
@@ -267,6 +286,13 @@ def _value(name: str, row: Array, relevant: Array, k: int) -> float:
     return float(M.auc(row, relevant)) if others else np.nan
 
 
+def _drawn(asked: int, drawn: Sequence[int], sampling: str) -> str:
+    """How many negatives there really were, as in "99 uniform negatives only"."""
+    low, high = min(drawn), max(drawn)
+    number = f"{low}" if low == high else f"{low} to {high}"
+    return f"{number} {sampling} negatives only" + ("" if low == asked else f" ({asked} asked for)")
+
+
 def _protocol(
     train: Interactions,
     also_seen: Interactions | None,
@@ -274,8 +300,7 @@ def _protocol(
     users: Array,
     asked: int,
     unreachable: int,
-    negatives: int | None,
-    sampling: str,
+    sampled: str | None,
 ) -> str:
     events = np.bincount(test.users, minlength=test.n_users)[users]
     single = bool((events == 1).all())
@@ -286,8 +311,8 @@ def _protocol(
             if single
             else f"held-out part, {events.mean():.1f} events per user",
             f"full ranking over {train.n_items} items"
-            if negatives is None
-            else f"SAMPLED: ranked against {negatives} {sampling} negatives only",
+            if sampled is None
+            else f"SAMPLED: ranked against {sampled}",
             "seen items removed" + ("" if also_seen is None else " (training and validation)"),
             "ties by expectation",
             f"{len(users)} users" + (f" ({left_out} without a test item left out)" if left_out else ""),

@@ -1,11 +1,12 @@
 """How sure is a mean over users, and is it other than zero? The bootstrap, and the test by flipped signs.
 
 Both take one number per user, since the events of one user are not independent, and assume nothing about
-their distribution: most are 0, a few are near 1. NumPy alone.
+their distribution: most are 0, a few are near 1. `holm` corrects for several such tests. NumPy alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,24 @@ def permutation_p_value(differences: Array, rng: Any = 0, flips: int = FLIPS) ->
         signs = 1.0 - 2.0 * generator.integers(0, 2, (min(size, flips - start), len(d)), dtype=np.int8)
         reached += int(np.count_nonzero(np.abs(signs @ d) >= least))
     return (1 + reached) / (1 + flips)
+
+
+def holm(p_values: Sequence[float] | Array) -> Array:
+    """(m,) p values corrected for their number: what stays below α is wrong anywhere with chance α at most.
+
+    Of the sorted p_1 <= ... <= p_m, the i-th becomes max_{j <= i} min(1, (m - j + 1) p_j) (Holm 1979). Valid
+    however the tests depend on each other. Raises ValueError for what is no list of numbers from 0 to 1.
+
+    >>> holm([0.01, 0.04, 0.03]).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    if p.ndim != 1 or not np.all((p >= 0) & (p <= 1)):
+        raise ValueError(f"p values are a list of numbers from 0 to 1, got {p.tolist()}")
+    order = np.argsort(p, kind="stable")
+    corrected = np.empty_like(p)
+    corrected[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
+    return corrected
 
 
 def defined(values: Array) -> Array:

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from minirec.evaluation.groups import GroupMean, group_means
 from minirec.evaluation.pairs import paired_difference, paired_p_value
 from minirec.evaluation.protocol import Evaluation
-from minirec.evaluation.significance import FLIPS
+from minirec.evaluation.significance import FLIPS, holm
 
 Array = NDArray[Any]
+
+FEW = 30  # users; of fewer, a bootstrap interval is too narrow
 
 
 class Table(NamedTuple):
@@ -49,6 +51,7 @@ def comparison(
 ) -> Table:
     """One row per model, every metric as mean [95 % interval]. `more` is {column: {model: text}}, at the end.
 
+    Notes say where the figures mean little: few users, or hardly more candidates than the cut-off.
     Raises ValueError for no evaluation at all, and for different cut-offs.
     """
     if not evaluations:
@@ -69,7 +72,9 @@ def comparison(
         notes = [f"Protocol: {first.protocol}."]
     else:
         notes = [f"Protocol of {model}: {e.protocol}." for model, e in evaluations.items()]
-    return Table(header, rows, [*notes, "In brackets: 95 % bootstrap interval over users."])
+    notes.append("In brackets: 95 % bootstrap interval over users.")
+    notes += dict.fromkeys(caution for e in evaluations.values() for caution in _cautions(e))
+    return Table(header, rows, notes)
 
 
 def comparison_table(evaluations: Mapping[str, Evaluation]) -> str:
@@ -85,22 +90,24 @@ def markdown_table(evaluations: Mapping[str, Evaluation]) -> str:
 def differences(evaluations: Mapping[str, Evaluation], baseline: str, metric: str) -> Table:
     """Every model against the model `baseline`, user by user: the difference, its interval, its p value.
 
+    The last column corrects the p values for their number, the models of the table (`significance.holm`).
     Raises KeyError for an unknown baseline or metric, ValueError for different users or protocols.
     """
     if baseline not in evaluations:
         raise KeyError(f"baseline {baseline!r} is not among the models: there are {', '.join(evaluations)}")
     own = evaluations[baseline]
+    others = {model: e for model, e in evaluations.items() if model != baseline}
+    p_values = [paired_p_value(e, own, metric) for e in others.values()]
     rows = []
-    for model, e in evaluations.items():
-        if model != baseline:
-            difference, low, high = paired_difference(e, own, metric)
-            p = paired_p_value(e, own, metric)
-            rows.append([model, f"{difference:+.4f} [{low:+.4f}, {high:+.4f}]", f"{p:.4f}"])
+    for (model, e), p, corrected in zip(others.items(), p_values, holm(p_values), strict=True):
+        difference, low, high = paired_difference(e, own, metric)
+        cell = f"{difference:+.4f} [{low:+.4f}, {high:+.4f}]"
+        rows.append([model, cell, f"{p:.4f}", f"{corrected:.4f}"])
     note = (
         "In brackets: 95 % bootstrap interval of the paired difference. p: permutation test over users, "
-        f"two-sided, {FLIPS:,} flips of signs; not corrected for the number of models."
+        f"two-sided, {FLIPS:,} flips of signs; p (Holm): corrected for the number of models in this table."
     )
-    return Table([f"{own.label(metric)} against {baseline}", "difference", "p"], rows, [note])
+    return Table([f"{own.label(metric)} against {baseline}", "difference", "p", "p (Holm)"], rows, [note])
 
 
 def group_table(
@@ -143,6 +150,19 @@ def write_per_user(
                 known = [_number(values[user]) for values in columns.values()]
                 values = [_number(e.values[m][row]) if m in e.values else "" for m in metrics]
                 writer.writerow([user_ids[user], *known, model, *values])
+
+
+def _cautions(e: Evaluation) -> list[str]:
+    found, users = [], len(e.users)
+    if users < FEW:
+        found.append(f"Few users ({users}): such intervals and p values are rough.")
+    within = 0 if e.candidates is None else int(np.count_nonzero(e.candidates <= e.k))
+    if 2 * within > users:
+        found.append(
+            f"Few candidates: {within} of {users} users have no more than {e.k}, so that any order finds "
+            "their items: take a smaller k."
+        )
+    return found
 
 
 def _mean(mean: float, low: float, high: float) -> str:

@@ -10,7 +10,7 @@ from sheet import holds
 from strategies import frozen
 
 from minirec.evaluation import significance
-from minirec.evaluation.significance import permutation_p_value
+from minirec.evaluation.significance import holm, permutation_p_value
 
 differences = st.lists(st.integers(-5, 5), min_size=1, max_size=9)
 
@@ -81,6 +81,30 @@ def test_p_agrees_with_the_normal_approximation():
 def test_faults(values, flips, words):
     with pytest.raises(ValueError, match=words):
         permutation_p_value(np.array(values), flips=flips)
+
+
+def test_holm_by_hand():
+    # sorted .004 .01 .03 .04 .5 times 5 4 3 2 1: .02 .04 .09 .08 .5, and never less than the one before
+    corrected = holm([0.5, 0.01, 0.04, 0.004, 0.03])
+    assert np.allclose(corrected, [0.5, 0.04, 0.09, 0.02, 0.09], rtol=1e-15, atol=0)
+    assert holm([0.4, 0.7]).tolist() == [0.8, 0.8]
+    assert holm([0.6, 0.9, 0.6]).tolist() == [1.0, 1.0, 1.0]  # never above 1
+    assert np.allclose(holm([0.01, 0.01]), 0.02, rtol=1e-15, atol=0)
+    assert holm([0.03]).tolist() == [0.03]
+    assert holm([]).tolist() == []
+
+
+def test_holm_is_wrong_anywhere_in_a_share_alpha_at_most():
+    p = np.random.default_rng(5).random((2000, 8))  # eight true null hypotheses, 2,000 times
+    wrong = np.mean([holm(row).min() <= 0.05 for row in p])
+    assert 0.03 < wrong < 0.05 + 4 * math.sqrt(0.05 * 0.95 / 2000)  # of independent ones 1 - (1 - .05 / 8)^8
+    assert np.mean(p.min(axis=1) <= 0.05) > 0.3
+
+
+@pytest.mark.parametrize("p", [[0.1, 1.5], [-0.1], [np.nan, 0.2], [[0.1]], 0.1])
+def test_holm_takes_probabilities_only(p):
+    with pytest.raises(ValueError, match="numbers from 0 to 1"):
+        holm(p)
 
 
 def test_an_interval_is_where_the_middle_of_the_means_lies():

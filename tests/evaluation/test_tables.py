@@ -10,6 +10,7 @@ from minirec.evaluation import (
     comparison,
     differences,
     group_table,
+    holm,
     paired_difference,
     paired_p_value,
     write_per_user,
@@ -36,11 +37,28 @@ def test_more_columns_stand_at_the_end():
     assert table.markdown().splitlines()[2].count("|") == 7
 
 
+def test_few_users_and_few_candidates_are_noted_once():
+    few = "Few users (5): such intervals and p values are rough."
+    assert comparison(MODELS).notes[2:] == [few]
+    within = [e._replace(candidates=np.array(n)) for e, n in zip(MODELS.values(), CANDIDATES, strict=True)]
+    notes = comparison(dict(zip(MODELS, within, strict=True))).notes[2:]
+    assert [note.split(" users have ")[0] for note in notes] == [few, "Few candidates: 3 of 5"]
+    many = [e._replace(users=np.arange(n)) for e, n in zip(MODELS.values(), (29, 30, 31), strict=True)]
+    assert [note.split(":")[0] for e in many for note in comparison({"": e}).notes[2:]] == ["Few users (29)"]
+
+
+CANDIDATES = [[9, 10, 10, 11, 50], [10, 10, 11, 11, 50], [11] * 5]  # of k = 10 only the first is few
+
+
 def test_differences_are_against_the_baseline():
     table = differences(MODELS, "second", "ndcg")
-    assert table.header == ["NDCG@10 against second", "difference", "p"]
+    assert table.header == ["NDCG@10 against second", "difference", "p", "p (Holm)"]
     assert [row[0] for row in table.rows] == ["first", "third"]
-    for name, difference, p in table.rows:
+    corrected = holm([paired_p_value(MODELS[name], MODELS["second"], "ndcg") for name in ("first", "third")])
+    assert [row[3] for row in table.rows] == [f"{value:.4f}" for value in corrected]
+    assert table.rows[0][2:] != table.rows[1][2:]
+    assert "corrected for the number of models" in table.notes[0]
+    for name, difference, p, _ in table.rows:
         mean, low, high = paired_difference(MODELS[name], MODELS["second"], "ndcg")
         assert difference == f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]"
         assert p == f"{paired_p_value(MODELS[name], MODELS['second'], 'ndcg'):.4f}"
