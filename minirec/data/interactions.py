@@ -230,5 +230,5 @@ def _numbers(name: str, values: Any, count: int, integer: type | None) -> Array:
 def _moment(timestamp: float) -> str:
     """A date where the number can be one (seconds, the years 1973 to 2286), else the number."""
     if not 1e8 <= timestamp < 1e10:
-        return f"time {timestamp:g}"
+        return f"time {timestamp:.0f}"
     return str(np.datetime64(int(timestamp), "s").astype("datetime64[D]"))

@@ -58,7 +58,7 @@ def attention_forward(
 def attention_backward(dy: Array, cache: AttentionCache) -> tuple[Array, Array, Array]:
     """ds = p ⊙ (dp − Σ p ⊙ dp) with dp = dy vᵀ;    dq = ds k / √K,  dk = dsᵀ q / √K,  dv = pᵀ dy"""
     scale = 1.0 / math.sqrt(cache.q.shape[-1])
-    dq, dk, dv = (np.zeros(x.shape, dtype=np.result_type(dy, *cache[:4])) for x in cache[:3])
+    dq, dk, dv = (np.zeros(x.shape, dtype=np.result_type(dy, *cache[:3])) for x in cache[:3])
     v_T = cache.v.swapaxes(-1, -2).copy()
     for queries, keys in cache.blocks:
         q, k, p = cache.q[..., queries, :], cache.k[..., keys, :], cache.p[..., queries, keys]
@@ -77,9 +77,9 @@ def query_blocks(mask: Array | None, Tq: int, Tk: int) -> list[tuple[slice, slic
     """
     last = np.full(Tq, Tk)
     if mask is not None:
-        anyone = np.any(np.atleast_2d(mask), axis=tuple(range(max(mask.ndim - 2, 0))))
+        anyone = np.any(np.atleast_2d(mask), axis=tuple(range(mask.ndim - 2)))
         last = (np.broadcast_to(anyone, (Tq, Tk)) * np.arange(1, Tk + 1)).max(axis=1)
     return [
-        (slice(start, start + BLOCK), slice(0, max(1, int(last[start : start + BLOCK].max()))))
+        (slice(start, start + BLOCK), slice(max(1, int(last[start : start + BLOCK].max()))))
         for start in range(0, Tq, BLOCK)
     ]

@@ -89,6 +89,9 @@ def test_more_queries_than_a_block_has(masked: bool) -> None:
     dp = dy @ v.swapaxes(1, 2)
     ds = p * (dp - (p * dp).sum(axis=2, keepdims=True)) / math.sqrt(K)
     y, cache = F.attention_forward(q, k, v, frozen(mask) if masked else None)
+    np.testing.assert_allclose(cache.p, p, rtol=0, atol=1e-15, equal_nan=False)
+    stops = [40, 80, 97] if masked else [97, 97, 97]  # the keys that are computed for each block
+    assert [keys.stop for _, keys in cache.blocks] == stops
     expected = (p @ v, ds @ k, ds.swapaxes(1, 2) @ q, p.swapaxes(1, 2) @ dy)
     for ours, theirs in zip((y, *F.attention_backward(dy, cache)), expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-13 * np.abs(theirs).max(), equal_nan=False)
@@ -96,9 +99,31 @@ def test_more_queries_than_a_block_has(masked: bool) -> None:
 
 def test_keys_that_a_block_cannot_see_are_not_computed() -> None:
     blocks = attention.query_blocks(np.tri(97, dtype=bool), 97, 97)
-    assert [(q.start, k.stop) for q, k in blocks] == [(0, 40), (40, 80), (80, 97)]
+    assert [(q.start, k.start or 0, k.stop) for q, k in blocks] == [(0, 0, 40), (40, 0, 80), (80, 0, 97)]
     computed = sum(40 * k.stop for _, k in attention.query_blocks(np.tri(200, dtype=bool), 200, 200))
     assert computed / 200**2 == 0.6  # as its docstring says
+
+
+@pytest.mark.parametrize("which", range(4))
+def test_one_complex_argument_makes_the_result_complex(which: int) -> None:
+    """As the complex step needs it: any of q, k, v and the upstream gradient, the others being real."""
+    real = [draw(i, B, n, m) for i, (n, m) in enumerate(((TQ, K), (TK, K), (TK, V), (TQ, V)))]
+    moved = [x + 1e-30j * draw(7, *x.shape) if i == which else x for i, x in enumerate(real)]
+    (y, cache), (z, complex_cache) = F.attention_forward(*real[:3]), F.attention_forward(*moved[:3])
+    np.testing.assert_allclose(z.real, y, rtol=1e-15, atol=1e-15, equal_nan=False)
+    assert np.iscomplexobj(z) == (which < 3)
+    plain = F.attention_backward(real[3], cache)
+    for ours, theirs in zip(F.attention_backward(moved[3], complex_cache), plain, strict=True):
+        assert np.iscomplexobj(ours)
+        np.testing.assert_allclose(ours.real, theirs, rtol=1e-14, atol=1e-14, equal_nan=False)
+        assert ours.imag.any() or which in (2, 3)
+
+
+def test_whole_numbers_are_taken_as_floats() -> None:
+    q, k, v = np.array([[1, 2]]), np.array([[3, 1], [0, 2]]), np.array([[5], [7]])
+    y, _ = F.attention_forward(q, k, v, np.array([True, False]))
+    assert y.tolist() == [[5.0]]
+    assert y.dtype == np.float64
 
 
 @given(normal(B, 5, K), normal(B, 5, K), normal(B, 5, V))

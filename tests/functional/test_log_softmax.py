@@ -1,6 +1,9 @@
 """Log-softmax: the formula sheet at drawn rows, scales and masks, and exact results."""
 
+import math
+
 import numpy as np
+import pytest
 from hypothesis import given
 from sheet import holds
 from strategies import frozen, masks, normal, rows, scales
@@ -33,3 +36,16 @@ def test_small_probabilities_keep_their_digits() -> None:
     assert log_softmax(frozen([1e4, 0.0, -1e4])).tolist() == [0.0, -1e4, -2e4]  # softmax would say log 0
     assert log_softmax(frozen([[5.0]])).tolist() == [[0.0]]
     assert log_softmax(np.zeros((0, 5))).shape == (0, 5)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.complex64, np.complex128])
+def test_a_mask_keeps_the_dtype(dtype: type) -> None:
+    x = np.array([[0.5, 1.5, -1.0]]).astype(dtype)
+    y, _ = F.log_softmax_forward(x, np.array([True, False, True]))
+    assert y.dtype == dtype
+
+
+def test_whole_numbers_are_taken_as_floats_under_a_mask() -> None:
+    y, _ = F.log_softmax_forward(np.array([[0, 9, 0]]), np.array([True, False, True]))
+    assert y.dtype == np.float64
+    assert y.tolist() == [[-math.log(2), -math.inf, -math.log(2)]]

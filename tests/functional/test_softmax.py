@@ -66,3 +66,16 @@ def test_faults(function, x, mask, error, words) -> None:  # type: ignore[no-unt
     with pytest.raises(error) as caught:
         function(x, mask)
     assert all(word in str(caught.value) for word in words)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.complex64, np.complex128])
+def test_a_mask_keeps_the_dtype(dtype: type) -> None:
+    x = np.array([[0.5, 1.5, -1.0]]).astype(dtype)
+    y, _ = F.softmax_forward(x, np.array([True, False, True]))
+    assert y.dtype == dtype
+
+
+def test_whole_numbers_are_taken_as_floats_under_a_mask() -> None:
+    y, _ = F.softmax_forward(np.array([[0, 9, 0]]), np.array([True, False, True]))
+    assert y.dtype == np.float64
+    assert y.tolist() == [[0.5, 0.0, 0.5]]
