@@ -20,7 +20,15 @@ def run(name: str, *options: str) -> str:
     return ran.stdout
 
 
-COMMANDS = ("against_torch.py", "growth.py", "large_file.py", "parts.py", "roofline.py", "scoring.py", "start_up.py")
+COMMANDS = (
+    "against_torch.py",
+    "growth.py",
+    "large_file.py",
+    "parts.py",
+    "roofline.py",
+    "scoring.py",
+    "start_up.py",
+)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

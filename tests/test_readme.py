@@ -7,10 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import claims_tables
 import pytest
 import readme_tables
 
-from minirec.models import MODELS
+from minirec.cli_data import kind_of
 from minirec.models.presets import preset
 
 ROOT = Path(__file__).parent.parent
@@ -100,7 +101,10 @@ def test_links_and_figures_exist(file):
             assert (file.parent / target).exists(), f"{file.name} points to {target}, which is not there"
 
 
-@pytest.mark.parametrize("name", list(readme_tables.NAMES))
+@pytest.mark.parametrize("name", list(claims_tables.LABELS))
 def test_the_stored_results_are_those_of_the_presets(name):
-    model = MODELS[name.removesuffix("-squared")](**preset(name, "ml-100k"))
-    assert readme_tables.load(f"ml100k-{name}")["settings"] == model.settings()
+    stored = claims_tables.stored(name)
+    assert stored["command"] == f"python tests/make_ml100k.py {name}"
+    assert stored["minirec"]
+    assert stored["data"]["digest"]
+    assert stored["settings"] == kind_of(name)(**preset(name, "ml-100k")).settings()
