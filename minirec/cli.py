@@ -55,8 +55,8 @@ WRITTEN = "a model.npz that train or demo has written"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0, 1 where a formula does not hold or `compare` left a model out
-    that was named, 2 for a wrong input, 130 after Ctrl-C.
+    """Run one command; returns the exit code: 0, 1 where a formula does not hold or `compare` leaves out a
+    model that was named, 2 for a wrong input, 130 after Ctrl-C.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a title that the terminal has no letters for

@@ -103,7 +103,8 @@ def pairs(chosen: Sequence[tuple[str, str]]) -> str:
 
 def losses() -> str:
     """One architecture, four losses."""
-    return pairs([("sasrec", other) for other in ("sasrec-bce", "sasrec-gbce", "sasrec-sampled")])
+    others = ("sasrec-bce", "sasrec-gbce", "sasrec-sampled")
+    return pairs([("sasrec", other) for other in others if other in LABELS])
 
 
 def architectures() -> str:

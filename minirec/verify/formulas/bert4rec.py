@@ -275,6 +275,7 @@ FORMULAS = (
         latex=r"""\begin{aligned}
 x_t &= \mathrm{LN}(E_{s_t} + P_{t - \text{padding}}) \\
 h &= \mathrm{Encoder}(\mathrm{drop}(x)), \quad t \text{ attends to every } t' \text{ without padding} \\
+&\quad \text{pre: } \text{norms before the sums, one at the end}, \quad \text{post: } \text{after each sum} \\
 z_t &= \mathrm{LN}(\mathrm{GELU}(h_t W + c)), \quad \text{score}_{t,i} = z_t \cdot E_i + b_i
 \text{ where } s_t = \text{[MASK]}
 \end{aligned}""",
