@@ -28,9 +28,9 @@ Measured = tuple[float, list[float]]  # seconds, and the memory held meanwhile
 def write_file(path: Path) -> None:
     """A million distinct pairs of user and item as CSV, in random order."""
     rng = np.random.default_rng(0)
-    share = 1.0 / np.arange(1, USERS + 1) ** 0.5
-    lengths = np.maximum(20, np.round(share / share.sum() * ROWS).astype(np.int64)).clip(max=ITEMS // 2)
-    lengths[0] += ROWS - lengths.sum()
+    share = 1.0 / np.arange(1, USERS + 1) ** 0.35
+    lengths = 20 + np.floor(share / share.sum() * (ROWS - 20 * USERS)).astype(np.int64)
+    lengths[: ROWS - lengths.sum()] += 1
     popular = 1.0 / np.arange(1, ITEMS + 1) ** 0.7
     keys = np.log(popular) + rng.gumbel(size=(USERS, ITEMS))  # the largest n: a draw without replacement
     items = [np.argpartition(-row, n)[:n] for row, n in zip(keys, lengths, strict=True)]
