@@ -87,8 +87,8 @@ def test_an_epoch_sees_each_example_once_and_epochs_differ() -> None:
 def test_training_finds_the_model_and_says_how_far_it_came() -> None:
     model = Linear()
     log = model.train(epochs=200, optimizer=optim.SGD(0.1))
-    np.testing.assert_allclose(model.params["w"], [1.0, -2.0, 0.5], rtol=0, atol=1e-6)
-    np.testing.assert_allclose(model.params["b"], 0.25, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(model.params["w"], [1.0, -2.0, 0.5], rtol=0, atol=1e-6, equal_nan=False)
+    np.testing.assert_allclose(model.params["b"], 0.25, rtol=0, atol=1e-6, equal_nan=False)
     assert len(log.losses) == 200
     assert log.losses[-1] < 1e-10 < log.losses[0]
     assert log.ended == "all epochs"
@@ -114,7 +114,7 @@ def test_the_schedule_is_asked_at_every_step_and_its_answer_is_used() -> None:
     assert asked == [(step, 8) for step in range(1, 9)]
     rows = np.array(model.rows[0])
     _, grads = once.loss_and_grads((DATA[rows], TARGETS[rows]), 1.0, np.random.default_rng(0))
-    np.testing.assert_allclose(model.params["w"], -0.1 * grads["w"], rtol=1e-13)
+    np.testing.assert_allclose(model.params["w"], -0.1 * grads["w"], rtol=1e-13, equal_nan=False)
 
 
 def test_gradients_are_clipped_before_the_step() -> None:
@@ -187,7 +187,7 @@ def test_shards_add_up_to_the_batch(size: int) -> None:
     # Sums of 23 terms of size 1, in another order.
     assert loss == pytest.approx(whole, rel=1e-13)
     for name in grads:
-        np.testing.assert_allclose(total[name], grads[name], rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(total[name], grads[name], rtol=1e-12, atol=1e-14, equal_nan=False)
     assert [n for n, _ in model.shards] == [len(range(N)[rows]) for rows in training.shard_slices(N, size)]
     assert [upstream for _, upstream in model.shards] == [n / N for n, _ in model.shards]
 

@@ -45,7 +45,9 @@ class EASE(Recommender):
 
     def __init__(self, reg: float = 200.0, *, max_items: int = 12_000) -> None:
         if not 0 < reg < np.inf:
-            raise ValueError(f"reg must be above 0, got {reg}: without it the inverse need not exist")
+            raise ValueError(
+                f"reg must be above 0 and finite, got {reg}: without it the inverse need not exist"
+            )
         if max_items < 1:
             raise ValueError(f"max_items must be at least 1, got {max_items}")
         self.reg, self.max_items = reg, max_items

@@ -80,9 +80,11 @@ class ImplicitALS(Recommender):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not 0 <= alpha < np.inf:
-            raise ValueError(f"alpha must be at least 0, got {alpha}")
+            raise ValueError(f"alpha must be at least 0 and finite, got {alpha}")
         if not 0 < reg < np.inf:
-            raise ValueError(f"reg must be above 0, got {reg}: without it a half-step may have no solution")
+            raise ValueError(
+                f"reg must be above 0 and finite, got {reg}: without it a half-step may have no solution"
+            )
 
     @keeps_the_old_model
     def fit(

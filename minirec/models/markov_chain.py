@@ -43,7 +43,7 @@ class MarkovChain(Recommender):
 
     def __init__(self, epsilon: float = 1e-6) -> None:
         if not 0 <= epsilon < np.inf:
-            raise ValueError(f"epsilon must be at least 0, got {epsilon}")
+            raise ValueError(f"epsilon must be at least 0 and finite, got {epsilon}")
         self.epsilon = epsilon
 
     @keeps_the_old_model

@@ -94,7 +94,7 @@ class SVDPlusPlus(Recommender):
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("lr", "reg"):
             if not 0 <= getattr(self, name) < np.inf:
-                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
+                raise ValueError(f"{name} must be at least 0 and finite, got {getattr(self, name)}")
 
     def params(self) -> dict[str, Array]:
         """The live arrays by name."""

@@ -111,8 +111,8 @@ def test_more_items_than_there_is_room_for_are_refused_before_anything_is_made()
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"reg": 0.0}, "reg must be above 0, got 0.0"),
-        ({"reg": math.nan}, "reg must be above 0, got nan"),
+        ({"reg": 0.0}, "reg must be above 0 and finite, got 0.0"),
+        ({"reg": math.nan}, "reg must be above 0 and finite, got nan"),
         ({"max_items": 0}, "max_items must be at least 1, got 0"),
     ],
 )

@@ -230,9 +230,9 @@ def test_an_interrupt_ends_after_the_epoch_with_a_model_that_can_be_used(
     [
         ({"dim": 0}, "dim must be at least 1, got 0"),
         ({"epochs": 0}, "epochs must be at least 1, got 0"),
-        ({"alpha": -1.0}, r"alpha must be at least 0, got -1\.0"),
-        ({"alpha": math.nan}, "alpha must be at least 0, got nan"),
-        ({"reg": 0.0}, r"reg must be above 0, got 0\.0"),
+        ({"alpha": -1.0}, r"alpha must be at least 0 and finite, got -1\.0"),
+        ({"alpha": math.nan}, "alpha must be at least 0 and finite, got nan"),
+        ({"reg": 0.0}, r"reg must be above 0 and finite, got 0\.0"),
     ],
 )
 def test_settings_that_make_no_sense(settings: dict[str, Any], words: str) -> None:

@@ -81,7 +81,7 @@ def test_nothing_is_stored_for_pairs_that_do_not_occur() -> None:
 
 @pytest.mark.parametrize("epsilon", [-1e-6, math.nan])
 def test_a_negative_epsilon_is_refused(epsilon: float) -> None:
-    with pytest.raises(ValueError, match=f"epsilon must be at least 0, got {epsilon}"):
+    with pytest.raises(ValueError, match=f"epsilon must be at least 0 and finite, got {epsilon}"):
         MarkovChain(epsilon)
 
 

@@ -284,7 +284,9 @@ def test_a_second_table_is_learned_and_read_by_the_scores(loss: str) -> None:
     assert not first[0].any()
     assert np.array_equal(model.output_table(), output[1:])
     h, _ = model.network.forward(pad_histories([model.histories[2]], 5))
-    np.testing.assert_allclose(model.score(np.array([2]))[0], h[0, -1] @ output[1:].T, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(
+        model.score(np.array([2]))[0], h[0, -1] @ output[1:].T, rtol=0, atol=1e-5, equal_nan=False
+    )
 
 
 def test_the_second_table_is_drawn_last_and_saved_with_the_others(tmp_path: Path) -> None:
@@ -341,9 +343,13 @@ def test_items_asked_for_get_the_scores_that_they_have_among_all() -> None:
     model = fitted()
     whole = model.score(np.array([0, 3]))
     few, own = np.array([2, 16, 5]), np.array([[1, 2], [7, 0]])
-    np.testing.assert_allclose(model.score(np.array([0, 3]), few), whole[:, few], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(
+        model.score(np.array([0, 3]), few), whole[:, few], rtol=0, atol=1e-6, equal_nan=False
+    )
     expected = np.take_along_axis(whole, own, axis=1)
-    np.testing.assert_allclose(model.score(np.array([0, 3]), own), expected, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(
+        model.score(np.array([0, 3]), own), expected, rtol=0, atol=1e-6, equal_nan=False
+    )
 
 
 def test_known_users_are_scored_by_their_history() -> None:
@@ -377,7 +383,7 @@ def test_a_score_is_the_state_after_the_last_item_times_the_row_of_the_item() ->
     model = fitted()
     h, _ = model.network.forward(pad_histories([model.histories[2]], 5))
     expected = h[0, -1] @ model.params()["item_embedding.E"][1:].T
-    np.testing.assert_allclose(model.score(np.array([2]))[0], expected, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(model.score(np.array([2]))[0], expected, rtol=0, atol=1e-6, equal_nan=False)
 
 
 @pytest.mark.parametrize(

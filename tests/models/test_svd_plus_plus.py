@@ -256,8 +256,8 @@ def test_ratings_are_needed() -> None:
     [
         ({"dim": 0}, "dim must be at least 1, got 0"),
         ({"epochs": 0}, "epochs must be at least 1, got 0"),
-        ({"lr": -0.5}, r"lr must be at least 0, got -0\.5"),
-        ({"reg": math.nan}, "reg must be at least 0, got nan"),
+        ({"lr": -0.5}, r"lr must be at least 0 and finite, got -0\.5"),
+        ({"reg": math.nan}, "reg must be at least 0 and finite, got nan"),
     ],
 )
 def test_settings_that_make_no_sense(settings: dict[str, Any], words: str) -> None:
