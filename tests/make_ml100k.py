@@ -29,7 +29,7 @@ from minirec.models.presets import preset
 from minirec.models.sequence_recommender import SequenceRecommender
 
 METRICS = ("hit_rate", "ndcg", "mrr")
-SEEDS: dict[str, tuple[int, ...]] = {}  # of a model; all others: 0
+SEEDS = {"sasrec": (0, 1, 2)}  # of a model; all others: 0
 MODELS = (
     "popularity", "item-knn", "markov", "ease", "als", "mf-squared", "svdpp", "mf", "transformer",
     "sasrec-bce", "sasrec-gbce", "sasrec-sampled", "sasrec", "sasrec-gpt", "bert4rec", "transformer-xl",
