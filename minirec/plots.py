@@ -81,6 +81,17 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
         figure.savefig(path, metadata=metadata)
 
 
+def svg(figure: Figure) -> str:
+    """`figure` as the text of an SVG file."""
+    import io
+
+    buffer = io.StringIO()
+    with style():
+        _settle(figure)
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
 def interaction_matrix(
     matrix: Array | None = None,
     *,
@@ -368,6 +379,88 @@ def by_size(
         axes.grid(True)
         axes.annotate("bands: 95 % bootstrap intervals over users", (0, 1), (0, 4), xycoords="axes fraction",
                       textcoords="offset points", fontsize=8, color="#666666")  # fmt: skip
+    return figure
+
+
+def lines(
+    curves: Mapping[str, tuple[Sequence[float] | Array, Sequence[float] | Array]],
+    xlabel: str,
+    ylabel: str,
+    *,
+    log: str = "",
+    bands: Mapping[str, tuple[Sequence[float] | Array, Sequence[float] | Array]] | None = None,
+    title: str | None = None,
+) -> Figure:
+    """{name: (x, y)} as lines; `log` names the logarithmic axes: "", "x", "y" or "xy".
+
+    bands   {name: (low, high)} at the x of the line of that name, drawn as a band behind it
+    """
+    with style():
+        figure = _figure(5.6, 3.6)
+        axes = figure.subplots()
+        for i, (name, (x, y)) in enumerate(curves.items()):
+            look = _look(i)
+            _draw_curve(axes, np.stack([np.asarray(x, float), np.asarray(y, float)], axis=1), name, look)
+            if bands and name in bands:
+                axes.fill_between(np.asarray(x, float), *bands[name], color=look["color"], alpha=0.15, lw=0)
+        if "x" in log:
+            axes.set_xscale("log")
+        if "y" in log:
+            axes.set_yscale("log")
+        axes.set(xlabel=xlabel, ylabel=ylabel)
+        axes.grid(True)
+        axes.set_title(title or "")
+        if len(curves) > 1:
+            axes.legend(loc="best")
+    return figure
+
+
+def heatmap(
+    values: Array | Mapping[str, Array],
+    *,
+    rows: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
+    xlabel: str = "",
+    ylabel: str = "",
+    label: str = "",
+    form: str | None = "{:.2f}",
+    title: str | None = None,
+) -> Figure:
+    """A matrix as colored cells, or several side by side on one color scale: {title: matrix}.
+
+    Signed numbers go from orange through white (0) to blue, others from white to blue. NaN stays empty.
+    `form` is how numbers are printed in the cells of matrices up to 12 x 12; None: not at all.
+    """
+    from matplotlib.colors import LinearSegmentedColormap
+
+    panels = values if isinstance(values, Mapping) else {title or "": values}
+    arrays = {name: np.asarray(array, dtype=np.float64) for name, array in panels.items()}
+    shapes = {array.shape for array in arrays.values()}
+    if any(len(shape) != 2 or 0 in shape for shape in shapes) or not arrays:
+        raise ValueError(f"a heatmap shows matrices, got shapes {sorted(shapes)}")
+    stacked = np.concatenate([array.ravel() for array in arrays.values()])
+    top = float(np.nanmax(np.abs(stacked))) or 1.0
+    signed = bool(np.nanmin(stacked) < 0)
+    both = [COLORS[3], "#FFFFFF", COLORS[0]]
+    colors = LinearSegmentedColormap.from_list("signed", both) if signed else _blues()
+    tall, wide = (max(shape[i] for shape in shapes) for i in (0, 1))
+    cell = float(np.clip(4.6 / max(tall, wide * len(arrays)), 0.06, 0.52))
+    side = 0.6 + 0.075 * max(map(len, rows or [""]))
+    with style():
+        figure = _figure(
+            side + 1.1 + len(arrays) * max(1.2, cell * wide + 0.25), 0.95 + max(0.9, cell * tall + 0.4)
+        )
+        for i, (axes, (name, array)) in enumerate(
+            zip(figure.subplots(1, len(arrays), squeeze=False)[0], arrays.items(), strict=True)
+        ):
+            image = axes.imshow(array, cmap=colors, clim=(-top if signed else 0.0, top), **_PIXELS)
+            _name_ticks(axes, columns, rows)
+            axes.tick_params(labelleft=i == 0)
+            _cell_borders(axes, array.shape)
+            if form is not None and max(array.shape) <= 12:
+                _print_numbers(axes, array, top, form)
+            axes.set(xlabel=xlabel, ylabel=ylabel if i == 0 else "", title=name)
+        figure.colorbar(image, ax=figure.axes, label=label, shrink=0.9, pad=0.02)
     return figure
 
 

@@ -6,6 +6,7 @@ imported from here.
 """
 
 from minirec.verify.adapters import derivative_pair, gradient_pair, vjp_pair
+from minirec.verify.agree import agree
 from minirec.verify.comparison import Agreement, same
 from minirec.verify.diagnosis import Cause, Evidence, diagnose, diagnose_value, evidence
 from minirec.verify.differences import central_difference, complex_step, jacobian, richardson
@@ -23,6 +24,7 @@ __all__ = [
     "Evidence",
     "Report",
     "Worst",
+    "agree",
     "as_pair",
     "central_difference",
     "check_dtype",
