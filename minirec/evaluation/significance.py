@@ -84,7 +84,7 @@ def holm(p_values: Sequence[float] | Array) -> Array:
     if p.ndim != 1 or not np.all((p >= 0) & (p <= 1)):
         raise ValueError(f"p values are a list of numbers from 0 to 1, got {p.tolist()}")
     order = np.argsort(p, kind="stable")
-    corrected = np.empty_like(p)
+    corrected = np.zeros_like(p)
     corrected[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
     return corrected
 

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from minirec import functional as F
 from minirec import metrics, nn, optim
+from minirec.evaluation import significance
+from minirec.models import ease, implicit_als, item_knn, markov_chain, svd_plus_plus
 from minirec.verify import formulas
 from minirec.verify.formula import Built, Formula, Place, Property, examine, relative_gap, try_property
 from minirec.verify.formulas import SHEET
@@ -40,8 +42,19 @@ ROWS = {"RowGradient", "add_row_gradients", "embedding_row_gradient", "sum_by_ro
 
 @pytest.mark.parametrize(
     ("module", "without"),
-    [(F, ROWS), (nn, {"Module"}), (metrics, {"placement", "Placement"}), (optim, set())],
-    ids=["functional", "nn", "metrics", "optim"],
+    [
+        (F, ROWS),
+        (nn, {"Module"}),
+        (metrics, {"placement", "Placement"}),
+        (optim, set()),
+        (significance, {"interval", "defined"}),
+        (ease, {"EASE"}),
+        (item_knn, {"ItemKNN"}),
+        (markov_chain, {"MarkovChain"}),
+        (implicit_als, {"ImplicitALS", "als_system"}),
+        (svd_plus_plus, {"SVDPlusPlus"}),
+    ],
+    ids=lambda value: value.__name__ if inspect.ismodule(value) else "",
 )
 def test_every_public_function_has_an_entry(module: Any, without: set[str]) -> None:
     entered = {formula.ours.rpartition(".")[2] for formula in SHEET.values()}

@@ -45,6 +45,42 @@ class Events(NamedTuple):
         return [self.items[self.users == u] for u in self.user_ids]
 
 
+class Stored(NamedTuple):
+    """A matrix whose zeros are absent: what our code reads of its own class of sparse matrices."""
+
+    entries: Array  # (U, I)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.entries.shape
+
+    @property
+    def rows(self) -> Array:
+        return np.nonzero(self.entries)[0]
+
+    @property
+    def indices(self) -> Array:
+        return np.nonzero(self.entries)[1]
+
+    @property
+    def values(self) -> Array:
+        return self.entries[np.nonzero(self.entries)]
+
+    @property
+    def T(self) -> "Stored":
+        return Stored(self.entries.T)
+
+    def row(self, u: int) -> tuple[Array, Array]:
+        met = np.flatnonzero(self.entries[u])
+        return met, self.entries[u, met]
+
+    def row_counts(self) -> Array:
+        return np.count_nonzero(self.entries, axis=1)
+
+    def column_counts(self) -> Array:
+        return np.count_nonzero(self.entries, axis=0)
+
+
 def interaction_matrix(
     users: Any, items: Any, ratings: Any, timestamps: Any, n_users: int, n_items: int
 ) -> Any:

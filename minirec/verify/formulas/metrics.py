@@ -1,9 +1,7 @@
-"""Metrics that are not of one ranking: errors of ratings, what the lists cover, and how sure a mean is."""
+"""Metrics that are not of one ranking: errors of ratings, and what the lists cover."""
 
-import itertools
 import math
 from collections.abc import Callable
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -36,31 +34,6 @@ def novelty(recommended: Any, counts: Any, n_users: int) -> float:
     """The mean of −log2(users of the item / users) over all recommended items; 0 users count as 1."""
     shares = [max(int(counts[i]), 1) / n_users for row in recommended for i in row]
     return math.fsum(-math.log2(share) for share in shares) / len(shares)
-
-
-def bootstrap_means(values: Any, rng: int, resamples: int) -> Any:
-    """Of each resample: the mean of U draws, with replacement, from the U rows of `values`."""
-    U = len(values)
-    draws = np.random.default_rng(rng).integers(0, U, (resamples, U))
-    means = np.zeros((resamples, *values.shape[1:]))
-    for r in range(resamples):
-        for at in np.ndindex(*values.shape[1:]):
-            means[(r, *at)] = math.fsum(values[(draws[r, u], *at)] for u in range(U)) / U
-    return means
-
-
-def permutation_p_value(differences: Any) -> float:
-    """The share of all 2^U patterns of signs whose sum is as far from 0 as the observed one, or farther.
-
-    As far: up to 1e-12 of all differences together, since .1 + .2 and .3 are not the same number.
-    """
-    exact = [Fraction(float(d)) for d in differences]
-    observed = abs(sum(exact, Fraction(0))) - sum(map(abs, exact)) / 10**12
-    reached = [
-        abs(sum((sign * d for sign, d in zip(signs, exact, strict=True)), Fraction(0))) >= observed
-        for signs in itertools.product((1, -1), repeat=len(exact))
-    ]
-    return sum(reached) / len(reached)
 
 
 def zero_for_a_perfect_prediction(place: Place, rng: Rng) -> float:
@@ -120,55 +93,6 @@ def at_most_the_bits_of_one_user(place: Place, rng: Rng) -> float:
 def twice_as_many_users_add_one_bit(place: Place, rng: Rng) -> float:
     recommended, counts, n_users = place.args
     return relative_gap(place(recommended, counts, 2 * n_users), place(*place.args) + 1.0)
-
-
-def between_the_smallest_and_the_largest_value(place: Place, rng: Rng) -> float:
-    values, found = place.args[0], place(*place.args)
-    over = np.maximum(found - values.max(axis=0), values.min(axis=0) - found)
-    return max(0.0, float(over.max())) / (float(np.abs(values).max()) or 1.0)
-
-
-def linear_in_the_values(place: Place, rng: Rng) -> float:
-    """The users are drawn without a look at the values."""
-    values, *rest = place.args
-    size = float(np.abs(values).max()) + 1.0
-    return relative_gap(place(3.0 * values - 1.0, *rest), 3.0 * place(*place.args) - 1.0, size)
-
-
-def centered_with_the_spread_of_a_mean(place: Place, rng: Rng) -> float | None:
-    """Mean x̄ and variance σ² / U over many resamples: 5 standard errors of each are not exceeded."""
-    values, seed, _ = place.args
-    U, n = len(values), 4000
-    spread = values.std(axis=0) / math.sqrt(U)
-    if not (spread > 0).all():
-        return None
-    means = place(values, seed, n)
-    off = np.abs(means.mean(axis=0) - values.mean(axis=0)) / (spread / math.sqrt(n))
-    # The kurtosis of a mean of U draws from U numbers is at most 4: s is sure to a share of √¾ / √n.
-    wide = np.abs(means.std(axis=0) / spread - 1.0) * math.sqrt(n)
-    return float(max(off.max(), wide.max()))
-
-
-def the_same_in_another_order_and_with_all_signs_flipped(place: Place, rng: Rng) -> float:
-    (d,) = place.args
-    return abs(place(-rng.permutation(d)) - place(d))
-
-
-def the_same_in_another_unit(place: Place, rng: Rng) -> float:
-    (d,) = place.args
-    return abs(place(1024.0 * d) - place(d))
-
-
-def users_without_a_difference_decide_nothing(place: Place, rng: Rng) -> float:
-    (d,) = place.args
-    return abs(place(rng.permutation(np.append(d, np.zeros(37)))) - place(d))
-
-
-def two_patterns_where_all_agree(place: Place, rng: Rng) -> float | None:
-    """All differences of one sign: the observed sum and its opposite are the only ones that far from 0."""
-    (d,) = place.args
-    positive = np.abs(d[d != 0])
-    return abs(place(positive) - 2.0 / 2 ** len(positive)) if len(positive) else None
 
 
 PAIRS: dict[str, Callable[[Rng], tuple[Any, ...]]] = {
@@ -252,52 +176,6 @@ FORMULAS = (
             Property("0 where everybody has everything", zero_where_everybody_has_everything, 0.0),
             Property("larger by one bit for twice the users", twice_as_many_users_add_one_bit, EXACT),
             Property("the same when the lists are repeated", repeating_the_lists_changes_nothing, EXACT),
-        ),
-    ),
-    Formula(
-        name="bootstrap_means",
-        meaning="Means over users drawn with replacement: their quantiles are the interval of a mean or of "
-        "a paired difference.",
-        latex=r"\bar{x}^{*}_b = \frac{1}{U} \sum_{u=1}^{U} x_{n_{bu}}, \quad "
-        r"n_{bu} \sim \mathrm{uniform}\{1, \dots, U\}",
-        source="Efron 1979",
-        ours="minirec.evaluation.significance.bootstrap_means",
-        definition=bootstrap_means,
-        places={
-            "example": lambda rng: (short(rng, 3), 1, 2),
-            "one number per user": lambda rng: (normal(rng, 23), int(rng.integers(1000)), 7),
-            "three numbers per user": lambda rng: (1.0 + normal(rng, 11, 3), int(rng.integers(1000)), 5),
-        },
-        properties=(
-            Property(
-                "between the smallest and the largest value",
-                between_the_smallest_and_the_largest_value,
-                EXACT,
-            ),
-            Property("linear in the values", linear_in_the_values, EXACT),
-            Property("centered, with the spread of a mean", centered_with_the_spread_of_a_mean, 5.0),
-        ),
-    ),
-    Formula(
-        name="permutation_p_value",
-        meaning="How often the mean difference of two equally good models is as far from 0 as the observed "
-        "one: each user's difference could have had the other sign.",
-        latex=r"p = \frac{1}{2^U} \sum_{s \in \{-1, 1\}^U} "
-        r"\left[ \left| \sum_u d_u \right| \le \left| \sum_u s_u d_u \right| \right]",
-        source="Fisher 1935",
-        ours="minirec.evaluation.significance.permutation_p_value",
-        definition=permutation_p_value,
-        places={
-            "example": lambda rng: (np.array([0.5, -0.25, 1.0]),),
-            "seven users": lambda rng: (0.5 + normal(rng, 7),),
-            "many of equal size": lambda rng: (rng.integers(-2, 4, 11) / 10.0,),
-            "no difference": lambda rng: (np.zeros(5),),
-        },
-        properties=(
-            Property("the same under -1", the_same_in_another_order_and_with_all_signs_flipped, 0.0),
-            Property("the same in another unit", the_same_in_another_unit, 0.0),
-            Property("users without a difference", users_without_a_difference_decide_nothing, 0.0),
-            Property("2 / 2^U where all agree", two_patterns_where_all_agree, 0.0),
         ),
     ),
 )

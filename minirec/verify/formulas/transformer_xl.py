@@ -14,7 +14,7 @@ from minirec.verify.formulas.modules import own_rng
 from minirec.verify.formulas.properties import memory as own
 from minirec.verify.formulas.properties.calling import BATCH, child, counted
 from minirec.verify.formulas.relative import parameters_of_block, relative_block
-from minirec.verify.formulas.sequence import (
+from minirec.verify.formulas.sasrec_network import (
     HISTORIES,
     ORDERS,
     every_step_sees_the_ones_before,
