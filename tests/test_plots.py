@@ -43,6 +43,8 @@ def examples():
         "map": lambda: plots.embedding_map(points, "aabbbccccabab", labels),
         "comparison": lambda: plots.comparison({"a": (0.2, 0.1, 0.4)}, reference={"chance": 0.01}),
         "verification": lambda: verification(1e-15),
+        "lines": lambda: plots.lines({"a": ([1, 2], [3, 1]), "b": ([1, 2], [2, 2])}, "x", "y"),
+        "heatmap": lambda: plots.heatmap({"a": weights[0], "b": weights[1]}),
     }
 
 
@@ -290,6 +292,41 @@ def lightness(color):
     linear = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
     Y = float(linear @ [0.2126, 0.7152, 0.0722])
     return 116 * np.cbrt(Y) - 16 if Y > 216 / 24389 else Y * 24389 / 27
+
+
+def test_lines_show_each_curve_with_its_band_on_the_axes_that_are_asked_for():
+    x, y = np.array([1.0, 10.0, 100.0]), np.array([3.0, 2.0, 0.5])
+    curves = {"a": (x, y), "b": (x[:2], y[1:])}
+    figure = plots.lines(curves, "size", "error", log="xy", bands={"a": (y - 0.25, y + 0.5)})
+    (axes,) = figure.axes
+    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("size", "error")
+    for line, (at, value) in zip(axes.lines, curves.values(), strict=True):
+        np.testing.assert_array_equal(line.get_xdata(), at)
+        np.testing.assert_array_equal(line.get_ydata(), value)
+    corners = axes.collections[0].get_paths()[0].vertices
+    assert (corners[:, 1].min(), corners[:, 1].max()) == (0.25, 3.5)
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "b"]
+
+
+def test_a_heatmap_of_signed_numbers_has_zero_in_the_middle():
+    values = np.array([[-1.0, 0.0, 0.5], [4.0, np.nan, 2.0]])
+    figure = plots.heatmap(values, rows=["r", "s"], columns=["x", "y", "z"], xlabel="column", label="size")
+    axes, scale = figure.axes
+    np.testing.assert_array_equal(image_of(axes), values)
+    assert axes.images[0].get_clim() == (-4.0, 4.0)
+    assert to_rgb(axes.images[0].cmap(0.5)) == pytest.approx((1.0, 1.0, 1.0), abs=0.01)
+    assert (ticks(axes.xaxis), ticks(axes.yaxis)) == (["x", "y", "z"], ["r", "s"])
+    assert [text.get_text() for text in axes.texts] == ["-1.00", "0.00", "0.50", "4.00", "2.00"]
+    assert scale.get_ylabel() == "size"
+
+
+def test_heatmaps_side_by_side_share_a_scale_that_begins_at_zero():
+    figure = plots.heatmap({"a": np.full((2, 3), 0.5), "b": np.full((2, 3), 2.0)})
+    assert [axes.get_title(loc="left") for axes in figure.axes[:2]] == ["a", "b"]
+    assert [axes.images[0].get_clim() for axes in figure.axes[:2]] == [(0.0, 2.0)] * 2
+    with pytest.raises(ValueError, match="a heatmap shows matrices"):
+        plots.heatmap(np.zeros(3))
 
 
 def test_the_sequential_colors_get_darker_in_even_steps():

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator
 
 from minirec import plots
 
@@ -32,7 +33,12 @@ def _axes(axes: Any) -> dict[str, Any]:
             *(text.get_text() for text in axes.texts),
             *(text.get_text() for text in (axes.get_legend().get_texts() if axes.get_legend() else ())),
         ],
-        "ticks": [t.get_text() for t in (*axes.get_xticklabels(), *axes.get_yticklabels()) if t.get_text()],
+        "ticks": [
+            label.get_text()
+            for axis in (axes.xaxis, axes.yaxis)
+            if isinstance(axis.get_major_locator(), FixedLocator)  # named, not chosen by matplotlib
+            for label in axis.get_ticklabels()
+        ],
     }
     for i, line in enumerate(axes.lines):
         found[f"line {i}"] = _numbers(

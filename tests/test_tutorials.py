@@ -1,0 +1,122 @@
+"""The builder of the lessons: what it makes of a source, what it refuses, and what its check notices."""
+
+import json
+from pathlib import Path
+
+import build
+import pytest
+from drawing import METADATA, difference, svg_with_data
+from lesson import LessonError, mathematics, page, read, run
+
+from minirec import plots
+
+LESSON = """# %% [markdown]
+# # Add two numbers
+#
+# A sum of $n$ numbers:
+#
+# $$
+# s = \\sum_i x_i
+# $$
+
+# %%
+from minirec import plots
+from minirec.verify import agree
+
+x = [1.25, 2.5]
+agree("sum", sum(x), 3.75)
+print(f"{sum(x) / 7:.4f}")
+
+# %% A line that rises
+plots.lines({"x": ([0, 1], x)}, "i", "x")
+
+# %% [markdown]
+# The sum is {{sum(x):.2f}}, not `$x$`.
+"""
+
+
+def made(tmp_path: Path, source: str = LESSON) -> tuple[str, dict[str, str]]:
+    path = tmp_path / "00_sum.py"
+    path.write_text(source, encoding="utf-8")
+    lesson = read(path)
+    run(lesson, path)
+    return page(lesson)
+
+
+def test_a_page_holds_text_code_output_and_figure(tmp_path: Path) -> None:
+    text, figures = made(tmp_path)
+    assert "A sum of $`n`$ numbers:\n\n```math\ns = \\sum_i x_i\n```\n" in text
+    assert "```text\nsum: both sides agree.\n0.5357\n```" in text
+    assert "![A line that rises](figures/00_sum-1.svg)" in text
+    assert "The sum is 3.75, not `$x$`." in text
+    assert list(figures) == ["00_sum-1.svg"]
+    data = json.loads(METADATA.search(figures["00_sum-1.svg"])[1])["data"]
+    assert data["axes 0"]["line 0"] == [0.0, 1.0, 1.25, 2.5]
+    assert made(tmp_path) == (text, figures)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ('agree("sum", sum(x), 3.75)', "pass", "have no twin"),
+        ('agree("sum", sum(x), 3.75)', 'agree("sum", sum(x), 3.5)', "the sides differ: 3.75 and 3.5"),
+        ("{{sum(x):.2f}}", "3.74", "no cell gives 3.74"),
+        ("# %% A line that rises", "# %%", "needs a caption"),
+        ('print(f"{sum(x) / 7:.4f}")', "sum(x)", "a bare value is not shown"),
+        ("# A sum of", "A sum of", "a line of text begins with"),
+        ("# # Add", "# Add", "begins with"),
+        ('print(f"{sum(x) / 7:.4f}")', "1 / 0", "line 10: ZeroDivisionError"),
+    ],
+)
+def test_what_a_lesson_may_not_do_is_said(tmp_path: Path, before: str, after: str, message: str) -> None:
+    assert before in LESSON
+    with pytest.raises(LessonError, match=message):
+        made(tmp_path, LESSON.replace(before, after))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("\\sum_i x_i", "\\sum_i y_i"),
+        ("0.5357", "0.5337"),
+        ("3.75, not", "3.76, not"),
+        ("sum: both sides agree.\n", ""),
+        ("A sum of", "The sum of"),
+        ("x = [1.25", "x = [1.26"),
+    ],
+)
+def test_the_check_notices_a_changed_page(tmp_path: Path, before: str, after: str) -> None:
+    text, _ = made(tmp_path)
+    assert before in text
+    assert build.stale(text, text) is None
+    assert build.stale(text.replace(before, after, 1), text) is not None
+
+
+def test_the_last_digit_of_an_output_may_differ() -> None:
+    assert build.equal("0.5357", "0.5358")
+    assert build.equal("1.1e-16", "0.0")
+    assert not build.equal("0.5357", "0.5359")
+    assert not build.equal("0.54", "0.55")  # of two digits none may
+    assert not build.equal("3", "4")
+
+
+def test_the_check_notices_a_changed_figure() -> None:
+    figure = svg_with_data(plots.lines({"x": ([0, 1, 2], [1, 3, 2])}, "i", "x"))
+    again = svg_with_data(plots.lines({"x": ([0, 1, 2], [1, 3.0000001, 2])}, "i", "x"))
+    other = svg_with_data(plots.lines({"x": ([0, 1, 2], [1, 3.1, 2])}, "i", "x"))
+    assert difference(figure, figure) is None
+    assert difference(figure, again) is None
+    assert "line 0" in difference(figure, other)
+    assert "by hand" in difference(figure.replace("<path d=", "<path  d=", 1), figure)
+    assert "no data" in difference(METADATA.sub("", figure), figure)
+    words = svg_with_data(plots.lines({"x": ([0, 1, 2], [1, 3, 2])}, "i", "loss"))
+    assert "words" in difference(figure, words)
+
+
+def test_heatmaps_are_compared_by_their_numbers() -> None:
+    a, b = (svg_with_data(plots.heatmap([[1.0, value], [3.0, 4.0]], form=None)) for value in (2.0, 2.5))
+    assert "image 0" in difference(a, b)
+
+
+def test_mathematics_is_left_alone_in_code() -> None:
+    assert mathematics("a $x$ and `$y$`\n```\n$z$\n```\n") == "a $`x`$ and `$y$`\n```\n$z$\n```\n"
