@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from drawing import difference
+from functions import functions_page
 from lesson import LessonError, page, read, run, tokens
 
 TUTORIALS = Path(__file__).resolve().parent
@@ -117,6 +118,9 @@ def main() -> int:
                 f"{done.name}: {done.formulas} formulas, {len(done.twins)} twins, {done.seconds:.1f} s",
                 flush=True,
             )
+    if not options.lesson:
+        index = functions_page({name: read(TUTORIALS / f"{name}.py") for name in lessons()})
+        wrong += check_index(index) if options.check else write_index(index)
     total = sum(done.formulas for done in built), sum(len(done.twins) for done in built)
     print(f"{len(built)} lessons, {total[0]} formulas, {total[1]} twins, {time.perf_counter() - began:.0f} s")
     print("\n".join(wrong), end="\n" if wrong else "", file=sys.stderr)
@@ -150,6 +154,16 @@ def check(done: Built) -> list[str]:
         elif found := difference((PAGES / "figures" / file).read_text(encoding="utf-8"), done.figures[file]):
             wrong.append(f"pages/figures/{file} is stale, {found}. {again} makes it anew")
     return wrong
+
+
+def write_index(text: str) -> list[str]:
+    (PAGES / "functions.md").write_text(text, encoding="utf-8", newline="\n")
+    return []
+
+
+def check_index(text: str) -> list[str]:
+    found = stale((PAGES / "functions.md").read_text(encoding="utf-8"), text)
+    return [f"pages/functions.md is stale, {found}. python tutorials/build.py makes it anew"] if found else []
 
 
 if __name__ == "__main__":
