@@ -400,7 +400,9 @@ agree("what moves a score", ds, [[p[t, j] * dy[t] @ (v[j] - y[t]) for j in range
 print("rows of dK sum to zero:", bool(np.abs(dk.sum(axis=0)).max() < 1e-12))
 y_one, cache = F.attention_forward(q, k[:1], v[:1])
 dq_one, dk_one, _ = F.attention_backward(dy, cache)
-print("one key: weights", cache.p.ravel(), " largest gradient:", max(np.abs(dq_one).max(), np.abs(dk_one).max()))
+print(
+    "one key: weights", cache.p.ravel(), " largest gradient:", max(np.abs(dq_one).max(), np.abs(dk_one).max())
+)
 
 # %% [markdown]
 # The last point is not idle. The model that the document prints in section 5.2 attends to one user vector,

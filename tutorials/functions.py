@@ -22,9 +22,9 @@ def functions_page(lessons: Mapping[str, Lesson]) -> str:
     parts = [
         "<!-- Made by tutorials/build.py: edit the docstrings and the formula sheet. -->",
         "# Every function, with its formula",
-        "Each formula below is on the formula sheet: `python -m minirec verify NAME` compares the function with "
-        "a definition in loops, its backward pass with derivatives, and tries its properties. Shapes stand in "
-        "the first line of its docstring.",
+        "Each formula below is on the formula sheet: `python -m minirec verify NAME` compares the function"
+        " with a definition in loops, its backward pass with derivatives, and tries its properties. Shapes"
+        " stand in the first line of its docstring.",
     ]
     for family, formulas in FAMILIES.items():
         parts.append(f"## {family.replace('_', ' ')}")
