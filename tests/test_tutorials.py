@@ -31,7 +31,7 @@ print(f"{sum(x) / 7:.4f}")
 plots.lines({"x": ([0, 1], x)}, "i", "x")
 
 # %% [markdown]
-# The sum is {{sum(x):.2f}}, not `$x$`.
+# The sum is {{dict(s=sum(x))["s"]:.2f}}, not `$x$`.
 """
 
 
@@ -51,7 +51,7 @@ def test_a_page_holds_text_code_output_and_figure(tmp_path: Path) -> None:
     assert "The sum is 3.75, not `$x$`." in text
     assert list(figures) == ["00_sum-1.svg"]
     data = json.loads(METADATA.search(figures["00_sum-1.svg"])[1])["data"]
-    assert data["axes 0"]["line 0"] == [0.0, 1.0, 1.25, 2.5]
+    assert (data["axes 0"]["line 0, x"], data["axes 0"]["line 0, y"]) == ([0.0, 1.0], [1.25, 2.5])
     assert made(tmp_path) == (text, figures)
 
 
@@ -60,7 +60,7 @@ def test_a_page_holds_text_code_output_and_figure(tmp_path: Path) -> None:
     [
         ('agree("sum", sum(x), 3.75)', "pass", "have no twin"),
         ('agree("sum", sum(x), 3.75)', 'agree("sum", sum(x), 3.5)', "the sides differ: 3.75 and 3.5"),
-        ("{{sum(x):.2f}}", "3.74", "no cell gives 3.74"),
+        ('{{dict(s=sum(x))["s"]:.2f}}', "3.74", "no cell gives 3.74"),
         ("# %% A line that rises", "# %%", "needs a caption"),
         ('print(f"{sum(x) / 7:.4f}")', "sum(x)", "a bare value is not shown"),
         ("# A sum of", "A sum of", "a line of text begins with"),
@@ -113,10 +113,20 @@ def test_the_check_notices_a_changed_figure() -> None:
     assert "words" in difference(figure, words)
 
 
+def test_small_numbers_on_a_logarithmic_axis_are_compared_too() -> None:
+    a, b, c = (
+        svg_with_data(plots.lines({"x": ([1, 10], [1.0, small])}, "i", "error", log="y"))
+        for small in (1e-6, 1.1e-6, 1.001e-6)
+    )
+    assert "line 0, y (log)" in difference(a, b)
+    assert difference(a, c) is None
+
+
 def test_heatmaps_are_compared_by_their_numbers() -> None:
     a, b = (svg_with_data(plots.heatmap([[1.0, value], [3.0, 4.0]], form=None)) for value in (2.0, 2.5))
     assert "image 0" in difference(a, b)
 
 
 def test_mathematics_is_left_alone_in_code() -> None:
+    assert mathematics("a $x +\ny$ b\n\n$5 or\n\n6$") == "a $`x + y`$ b\n\n$5 or\n\n6$"
     assert mathematics("a $x$ and `$y$`\n```\n$z$\n```\n") == "a $`x`$ and `$y$`\n```\n$z$\n```\n"

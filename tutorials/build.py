@@ -1,6 +1,6 @@
 """Build the pages of the lessons from their sources, or check that they are what the sources give now.
 
-    python tutorials/build.py                 every page and its figures
+    python tutorials/build.py                 every page and its figures, the map and the index of functions
     python tutorials/build.py 04_attention    one lesson
     python tutorials/build.py --check         execute again; exit code 1 where a page or a figure is stale
 
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from drawing import difference
-from functions import functions_page
+from index import functions_page, with_map
 from lesson import LessonError, page, read, run, tokens
 
 TUTORIALS = Path(__file__).resolve().parent
@@ -119,8 +119,7 @@ def main() -> int:
                 flush=True,
             )
     if not options.lesson:
-        index = functions_page({name: read(TUTORIALS / f"{name}.py") for name in lessons()})
-        wrong += check_index(index) if options.check else write_index(index)
+        wrong += contents(check_only=options.check)
     total = sum(done.formulas for done in built), sum(len(done.twins) for done in built)
     print(f"{len(built)} lessons, {total[0]} formulas, {total[1]} twins, {time.perf_counter() - began:.0f} s")
     print("\n".join(wrong), end="\n" if wrong else "", file=sys.stderr)
@@ -156,14 +155,20 @@ def check(done: Built) -> list[str]:
     return wrong
 
 
-def write_index(text: str) -> list[str]:
-    (PAGES / "functions.md").write_text(text, encoding="utf-8", newline="\n")
-    return []
-
-
-def check_index(text: str) -> list[str]:
-    found = stale((PAGES / "functions.md").read_text(encoding="utf-8"), text)
-    return [f"pages/functions.md is stale, {found}. python tutorials/build.py makes it anew"] if found else []
+def contents(check_only: bool) -> list[str]:
+    """The index of functions and the map of the README, made from the sources of all lessons."""
+    sources = {name: read(TUTORIALS / f"{name}.py") for name in lessons()}
+    readme = (TUTORIALS / "README.md").read_text(encoding="utf-8")
+    wrong = []
+    for path, text in (
+        (PAGES / "functions.md", functions_page(sources)),
+        (TUTORIALS / "README.md", with_map(readme, sources)),
+    ):
+        if not check_only:
+            path.write_text(text, encoding="utf-8", newline="\n")
+        elif found := stale(path.read_text(encoding="utf-8") if path.exists() else "", text):
+            wrong.append(f"{path.name} is stale, {found}. python tutorials/build.py makes it anew")
+    return wrong
 
 
 if __name__ == "__main__":

@@ -41,9 +41,11 @@ def _axes(axes: Any) -> dict[str, Any]:
         ],
     }
     for i, line in enumerate(axes.lines):
-        found[f"line {i}"] = _numbers(
-            np.concatenate([np.ravel(line.get_xdata()), np.ravel(line.get_ydata())])
-        )
+        for name, values, scale in (
+            ("x", line.get_xdata(), axes.get_xscale()),
+            ("y", line.get_ydata(), axes.get_yscale()),
+        ):
+            found[f"line {i}, {name}{' (log)' if scale == 'log' else ''}"] = _numbers(values)
     for i, image in enumerate(axes.images):
         found[f"image {i}"] = _numbers(image.get_array())
     for i, patch in enumerate(axes.patches):
@@ -90,17 +92,20 @@ def difference(committed: str, fresh: str) -> str | None:
         if old is None or new is None:
             return f"{axes} stand in one of the two only"
         for name in old | new:
-            if not _close(old.get(name), new.get(name)):
+            if not _close(old.get(name), new.get(name), log="(log)" in name):
                 return f"{axes}, {name}: {_short(old.get(name))} on the page, {_short(new.get(name))} now"
     return None
 
 
-def _close(a: Any, b: Any) -> bool:
+def _close(a: Any, b: Any, log: bool) -> bool:
+    """Equal words; numbers to what can be seen: on a log axis each by its own size, rounding errors aside."""
     if a is None or b is None or len(a) != len(b):
         return False
     if any(isinstance(x, str) for x in (*a, *b)):
         return bool(a == b)
     x, y = (np.array([np.nan if v is None else v for v in values], dtype=np.float64) for values in (a, b))
+    if log:
+        return bool(np.allclose(x, y, rtol=0.02, atol=1e-10, equal_nan=True))
     size = np.nanmax(np.abs(x), initial=0.0) if np.isfinite(x).any() else 0.0
     return bool(np.allclose(x, y, rtol=1e-3, atol=1e-4 * size, equal_nan=True))
 

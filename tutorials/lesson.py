@@ -22,11 +22,11 @@ from matplotlib.figure import Figure
 
 MARKER = re.compile(r"^# %%(?: (?P<title>.*))?$")
 DISPLAY = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)
-INLINE = re.compile(r"(?<![\\$])\$([^$\n]+?)\$(?!\$)")
+INLINE = re.compile(r"(?<![\\$])\$((?:[^$\n]|\n(?!\n))+?)\$(?!\$)")
 VALUE = re.compile(r"\{\{(.+?)\}\}")
 # What is not a number of the lesson: code, mathematics, links, sections, file names
 NO_PROSE = re.compile(
-    r"```.*?```|`[^`\n]*`|\$\$.*?\$\$|\$[^$\n]+\$|\]\([^)]*\)"
+    r"```.*?```|`[^`\n]*`|\$\$.*?\$\$|\$(?:[^$\n]|\n(?!\n))+\$|\]\([^)]*\)"
     r"|[Ss]ections? [\d.]+(?:(?:,| and| to) \d[\d.]*)*",
     re.DOTALL,
 )
@@ -148,7 +148,7 @@ def _with_values(text: str, names: dict[str, Any]) -> str:
     """Text with {{expression}} and {{expression:format}} replaced by their values."""
 
     def value(match: re.Match[str]) -> str:
-        tree = ast.parse(f'f"{{{match[1]}}}"', mode="eval")
+        tree = ast.parse(f"f'''{{{match[1]}}}'''", mode="eval")
         return str(eval(compile(tree, "<text>", "eval"), names))
 
     return VALUE.sub(value, text)
@@ -205,7 +205,7 @@ def mathematics(text: str) -> str:
     for i in range(0, len(pieces), 2):
         pieces[i] = DISPLAY.sub(lambda m: f"```math\n{m[1].strip()}\n```", pieces[i])
         blocks = re.split(r"(```math.*?```)", pieces[i], flags=re.DOTALL)
-        blocks[::2] = [INLINE.sub(r"$`\1`$", block) for block in blocks[::2]]
+        blocks[::2] = [INLINE.sub(lambda m: f"$`{m[1]}`$".replace("\n", " "), block) for block in blocks[::2]]
         pieces[i] = "".join(blocks)
     return "".join(pieces)
 

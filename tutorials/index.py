@@ -1,7 +1,7 @@
-"""The index of functions: every formula of the sheet with its mathematics, shapes, lessons and tests.
+"""What build.py makes beside the lessons: the map of tutorials/README.md, and the index of functions.
 
-Made by build.py as pages/functions.md. A lesson is named where its code calls the function or compares its
-two sides by `agree`.
+pages/functions.md has every formula of the sheet with its mathematics, shapes, lessons and tests. A lesson is
+named where its code calls the function or compares its two sides by `agree`.
 """
 
 import inspect
@@ -9,12 +9,37 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from lesson import Lesson
+from lesson import Lesson, LessonError, mathematics
 
 from minirec.verify.formula import Formula
 from minirec.verify.formulas import FAMILIES
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+MAP = re.compile(r"(<!-- map -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def with_map(readme: str, lessons: Mapping[str, Lesson]) -> str:
+    """The text of tutorials/README.md with its map: a thumbnail, a link and a sentence for each lesson."""
+    rows = ["| | lesson | you will learn |", "| --- | --- | --- |"]
+    for name, lesson in lessons.items():
+        figure = next((cell.title for cell in lesson.cells if cell.kind == "code" and cell.title), "")
+        thumbnail = f'<img src="pages/figures/{name}-1.svg" width="170" alt="{figure}">' if figure else ""
+        number = f"{int(name[:2])}. "
+        rows.append(
+            f"| {thumbnail} | {number}[{lesson.title}](pages/{name}.md) | {mathematics(learned(lesson))} |"
+        )
+    return MAP.sub(lambda m: m[1] + "\n".join(rows) + "\n" + m[2], readme)
+
+
+def learned(lesson: Lesson) -> str:
+    """What the first cell of a lesson says after **You will learn:**, in one line."""
+    found = re.search(r"\*\*You will learn:\*\*(.*?)(?=\n- |\n\n|\Z)", lesson.cells[0].source, re.DOTALL)
+    if found is None:
+        raise LessonError(f"{lesson.name}.py: its first cell has no line '- **You will learn:** ...'")
+    sentence = " ".join(found[1].split())
+    return sentence[0].upper() + sentence[1:]
 
 
 def functions_page(lessons: Mapping[str, Lesson]) -> str:
