@@ -281,6 +281,7 @@ def embedding_map(
     labels: Mapping[int, str] | Sequence[str | None] | None = None,
     *,
     shares: Sequence[float] | Array | None = None,
+    axis_names: tuple[str, str] = ("principal axis 1", "principal axis 2"),
     title: str | None = None,
 ) -> Figure:
     """Items as dots at `points` (I, 2), colored by category, the most frequent first.
@@ -311,7 +312,7 @@ def embedding_map(
             axes.scatter(x, y, s=size, c=color, marker=marker, lw=0.4, edgecolors="white", label=name)
         for axis, number in ((axes.xaxis, 0), (axes.yaxis, 1)):
             share = "" if shares is None else f" ({_percent(float(shares[number]))} of the variance)"
-            axis.set_label_text(f"principal axis {number + 1}{share}")
+            axis.set_label_text(f"{axis_names[number]}{share}")
         axes.set_aspect("equal", adjustable="datalim")  # distances mean the same in both directions
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handletextpad=0.2, markerscale=1.3)
         if title:
@@ -461,6 +462,45 @@ def heatmap(
                 _print_numbers(axes, array, top, form)
             axes.set(xlabel=xlabel, ylabel=ylabel if i == 0 else "", title=name)
         figure.colorbar(image, ax=figure.axes, label=label, shrink=0.9, pad=0.02)
+    return figure
+
+
+def surface(
+    x: Array,
+    y: Array,
+    z: Array,
+    levels: Sequence[float],
+    *,
+    paths: Mapping[str, Array] | None = None,
+    xlabel: str = "",
+    ylabel: str = "",
+    label: str = "",
+    title: str | None = None,
+) -> Figure:
+    """z (Y, X) over x (X,) and y (Y,) as a map: bands between the rising `levels`, the lowest is white.
+
+    paths   {name: (n, 2) points (x, y)}, the steps of a descent, say: a ring at the start, a dot at the end
+    """
+    z = np.asarray(z, dtype=np.float64)
+    if z.shape != (len(y), len(x)):
+        raise ValueError(f"z must be (Y, X) = ({len(y)}, {len(x)}), got shape {z.shape}")
+    with style():
+        figure = _figure(5.6, 5.2)
+        axes = figure.subplots()
+        colors = _blues()(np.linspace(0.0, 0.8, len(levels)))  # not so dark that paths could not be seen
+        bands = axes.contourf(x, y, z, levels=list(levels), colors=colors, extend="max")
+        axes.contour(x, y, z, levels=list(levels)[1:], colors="white", linewidths=0.6)
+        for i, (name, points) in enumerate((paths or {}).items()):
+            look = _look(i + 1) | {"ls": "-"}  # the first color is that of the map; lines may be short
+            _draw_curve(axes, points, name, look)
+            start, end = points[0], points[-1]
+            axes.plot(*start, "o", ms=8, mfc="white", mec=look["color"], mew=1.6, label="_start")
+            axes.plot(*end, "o", ms=8, color=look["color"], mec="white", label="_end")
+        axes.set(xlabel=xlabel, ylabel=ylabel, aspect="equal", xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
+        axes.set_title(title or "")
+        figure.colorbar(bands, ax=axes, label=label, shrink=0.9, pad=0.02, ticks=list(levels), format="{x:g}")
+        if paths:
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12))
     return figure
 
 

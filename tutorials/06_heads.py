@@ -263,7 +263,7 @@ distance = np.arange(48)[:, None] - np.arange(48)
 agree("products of positions", PE @ PE.T, np.cos(np.multiply.outer(distance, omega)).sum(axis=-1))
 
 # %% Products of all pairs of places: equal along each diagonal, that is for equal distances, and largest nearby
-plots.heatmap(PE[:32] @ PE[:32].T, xlabel="position s", ylabel="position t", label="product", form=None)
+plots.heatmap(PE @ PE.T, xlabel="position s", ylabel="position t", label="product", form=None)
 
 # %% [markdown]
 # With positions added, the order counts:

@@ -53,10 +53,10 @@ except NameError as error:
 # %% [markdown]
 # The repair: the numbers of users and of items come from the data, when the model is fitted.
 #
-# **2. One table for two kinds of things.** Users and items are numbered separately, from 0, and both
-# numbers are looked up in the same table. So user 3 and item 3 are the same row. Below: a table of random
-# numbers, and the products of each woman's row with each event's row. Nothing has been learned, and yet
-# each woman "likes" the event with her own number:
+# **2. One table for two kinds of things.** Users and items are each numbered from 0, and both numbers are
+# looked up in the same table. So the user of row 3 and the item of row 3 have one vector between them.
+# Below: a table of random numbers, and the products of each woman's row with each event's row. Nothing has
+# been learned, and yet each of the first 14 women "likes" the event of her own row:
 
 # %% One table for both: products of untrained rows, scaled so that a row with itself is about 1
 E = rng.normal(size=(women.n_users, 64))
@@ -65,13 +65,15 @@ events = [str(event) for event in women.item_ids]
 plots.heatmap(likes, rows=names, columns=events, xlabel="event", ylabel="user", label="product", form=None)
 
 # %% [markdown]
-# Training cannot undo this, because a step for the user is a step for the item. And where there are more
-# items than users, the rows do not even suffice:
+# Training cannot take the two apart: a step for the user is a step for the item. Say woman 3 went to the
+# event of row 7, and one step of [factorization](02_factorization.md) makes the two more alike. Somebody
+# else's liking for the event of row 3, where nobody was, changes as well. And where there are more items
+# than users, the rows do not even suffice:
 
 # %%
-moved = E.copy()
-moved[3] += 1.0  # a step for woman 3
-print("event 3 has moved as well:", not np.array_equal(moved[np.array([3])], E[np.array([3])]))
+stepped = E.copy()
+stepped[[3, 7]] += 0.1 * E[[7, 3]]  # each a little towards the other
+print(f"{names[5]} and the event of row 3: {E[5] @ E[3]:.2f} before, {stepped[5] @ stepped[3]:.2f} after")
 try:
     F.embedding_forward(E[:5], np.array([3, 7]))  # five users, and an item with the number 7
 except IndexError as error:
@@ -89,10 +91,8 @@ except IndexError as error:
 # %%
 def parameters(width, heads, encoder_layers=6, decoder_layers=6, hidden=2048):
     network = nn.Transformer(rng, encoder_layers, decoder_layers, width, heads, hidden)
-    blocks = len(network.encoder.blocks), len(network.decoder.blocks)
-    print(
-        f"{blocks[0]} encoder and {blocks[1]} decoder layers: {network.parameter_count():,} numbers to learn"
-    )
+    layers = f"{len(network.encoder.blocks)} encoder and {len(network.decoder.blocks)} decoder layers"
+    print(f"{layers}: {network.parameter_count():,} numbers to learn")
     return network.parameter_count()
 
 
@@ -119,8 +119,9 @@ print("one user, a sequence of one:", x.shape)
 # **5. A batch that is read as a sequence.** To train, one passes many users at once: ids of shape $(B,)$,
 # rows of shape $(B, D)$. For a Transformer an array of two axes is *one sequence* of $B$ places. So each
 # user attends to the other users who happen to be in the batch. With ids of shape $(B, 1)$ it is the same
-# in PyTorch, whose first axis is time unless `batch_first=True` is set. Four women in an encoder of one
-# layer, read wrongly and rightly:
+# in PyTorch, whose first axis is time unless `batch_first=True` is set. (The last lines of the example, one
+# user and three candidates, are not hit; training is.) Four women in an encoder of one layer, read wrongly
+# and rightly:
 
 # %% Left, one sequence of four users: each attends to all. Right, four sequences of one: each to herself
 encoder = nn.Encoder(rng, 1, 64, 1, 256)
@@ -137,9 +138,9 @@ plots.attention_weights(weights, names[:4], names[:4], head_titles=["(B, D), wro
 # %%
 others = four.copy()
 others[1:] = E[4:7]  # the same first user in other company
-print("read as one sequence, the first is unchanged:", np.allclose(encoder.forward(others)[0][0], wrong[0]))
-print("read as a batch, the first is unchanged:     ",
-      np.array_equal(encoder.forward(others[:, None])[0][0], right[0]))  # fmt: skip
+as_sequence, as_batch = encoder.forward(others)[0], encoder.forward(others[:, None])[0]
+print("one sequence, the first user is unchanged:", np.allclose(as_sequence[0], wrong[0]))
+print("a batch,      the first user is unchanged:", np.array_equal(as_batch[0], right[0]))
 
 # %% [markdown]
 # **6. Dropout that is never switched off.** Dropout sets some numbers to 0 at random *while training*, so
@@ -175,10 +176,11 @@ for name, generator in (("training", np.random.default_rng(2)), ("prediction", N
 # s_c = w^\top \operatorname{decoder}\bigl(\kappa E_c,\ \operatorname{encoder}(\kappa E_x + \kappa P)\bigr) + b
 # $$
 #
-# Shapes: $E$ is the item table, $(I + 1, D)$, with row 0 for padding; $P$ has a row for each position, $(T,
-# D)$; $\kappa$ is a constant that brings the numbers to a useful size; $w$ is $(D,)$ and $b$ one number.
-# The source is the user's *history*, the last items taken. Section 3.2 describes the input so; the code of
-# 5.2 reads only the number of the user. Here it is in loops, one user and one candidate at a time:
+# Shapes: $E$ is the item table, $(I + 1, D)$, with row 0 for padding; $P$ has a row for each position,
+# $(T, D)$; $\kappa$ is a constant that brings the numbers to a useful size; $w$ is $(D,)$ and $b$ one
+# number. The source is the user's *history*, the last items taken. Section 3.2 describes the input so; the
+# code in section 5.2 reads only the number of the user. Here it is in loops, one user and one candidate at
+# a time:
 
 
 # %%
@@ -205,9 +207,10 @@ print(np.round(s, 2))
 # The whole batch at once needs two masks: one hides padding from the attention, the other hides candidates
 # from each other. We come back to the second one below.
 #
-# **The loss.** Section 5.2 leaves training open. We take events of the past: the source is what came
-# before, the event's item is candidate 0, and the other candidates are *negatives*, items drawn at random
-# that the user has not taken. Candidate 0 should win, so the loss is cross-entropy ([lesson
+# **The loss.** Section 5.2 leaves training open; section 5.3 calls the score a rating, but fitted to
+# ratings a model ranks badly ([lesson 2](02_factorization.md)). We take events of the past: the source is
+# what came before, the event's item is candidate 0, and the other candidates are *negatives*, items drawn
+# at random that the user has not taken. Candidate 0 should win, so the loss is cross-entropy ([lesson
 # 3](03_softmax.md)) over the list:
 #
 # $$
@@ -256,10 +259,10 @@ print("gradients are right:", check_module(network, sources, candidates, zero=ne
 
 # %% [markdown]
 # This is `minirec.models.TransformerRecommender`: use that from here on. It has the document's arguments
-# `embedding_dim`, `num_heads` and `num_layers`, and two choices that the next three sections are about:
-# `source="user"` or `"history"`, and `candidates="pointwise"` or `"listwise"`.
+# `embedding_dim`, `num_heads` and `num_layers`, and two choices: `source="user"` or `"history"`, and
+# `candidates="pointwise"` or `"listwise"`. What hangs on them is the next three sections.
 #
-# ## Lesson 1: attention to one key is no attention
+# ## First lesson of the design: attention to one key is no attention
 #
 # The document's source is the user alone: a sequence of length 1. Softmax over one score is
 #
@@ -316,12 +319,12 @@ dead = [f"{place} W_{x}" for place, row in zip(places, kinds["user, pointwise"],
 print(f"exactly 0 for the user alone, {len(dead)} of 12: {', '.join(dead)}")
 
 # %% [markdown]
-# What is left is a feed-forward network on a user's row and an item's row. It can learn tastes. But
-# attention begins to do something only when the source is the user's history: then there are several keys
-# to choose from. (For a batch read as one sequence, fault 5, gradients are not 0. Attention then learns
-# about the batch.)
+# What is left is a feed-forward network on a user's row and an item's row. In principle it can learn
+# tastes. But attention begins to do something only when the source is the user's history: then there are
+# several keys to choose from. (For a batch read as one sequence, fault 5, gradients are not 0. Attention
+# then learns about the batch.)
 #
-# ## Lesson 2: do candidates see each other?
+# ## Second lesson: do candidates see each other?
 #
 # The decoder begins with self-attention: without a mask, each candidate attends to all candidates. Then the
 # score of an item depends on which others are asked for, and a model of this kind is called *listwise*.
@@ -357,7 +360,7 @@ for kind in ("pointwise", "listwise"):
 # What a list can express, in exchange, is variety: "not another lamp, there is one in the list". The
 # document's code has no mask, so it is listwise; the text does not say whether that is meant.
 #
-# ## Lesson 3: what does the order of candidates do?
+# ## Third lesson: what does the order of candidates do?
 #
 # Candidates have no positions: nothing tells the decoder which one comes first. So, listwise or not,
 # shuffling the list with a permutation $\pi$ shuffles the scores and changes none of them (up to rounding).
@@ -375,8 +378,8 @@ agree("TransformerNetwork: shuffled candidates, shuffled scores", after, before[
 
 # %% [markdown]
 # Decoders of language models have a *causal* mask: each place sees the ones before it. It is right for
-# words, which have an order, and many examples of PyTorch's Transformer contain it. On candidates it makes
-# the first of the list different from the last, for no reason but the order in which somebody typed them:
+# words, which have an order, and easily copied along. On candidates it makes the first of the list
+# different from the last, for no reason but the order in which somebody typed them:
 
 # %%
 memory, padding, _ = model.encode(sources[:1])
@@ -387,8 +390,9 @@ for listed in (everything, everything[:, order]):
     scores.append(model.score.forward(y)[0][0, :, 0])
 print("causal mask, scores are only shuffled:", np.allclose(scores[1], scores[0][order]))
 changed = np.abs(scores[1] - scores[0][order])
-print(f"largest change of a score: {changed.max():.2f}; all scores lie between {scores[0].min():.2f} and "
-      f"{scores[0].max():.2f}")  # fmt: skip
+print(
+    f"largest change of a score: {changed.max():.2f}, of scores from {scores[0].min():.2f} to {scores[0].max():.2f}"
+)
 
 # %% [markdown]
 # ## Train it
@@ -396,8 +400,8 @@ print(f"largest change of a score: {changed.max():.2f}; all scores lie between {
 # A small synthetic shop, whose laws are known: 150 users, 40 products, 2,500 purchases. Three products "go
 # with" each product, as a lamp goes with a desk, and most purchases go with the last one or the one before.
 # The others follow the user's taste and what is popular. That favors whoever reads the history, and so it
-# is a test of lesson
-# 1. Each user's last purchase is hidden, and the one before decides when to stop.
+# is a test of the first lesson above. Each user's last purchase is hidden, and the one before decides when
+# to stop.
 
 # %%
 shop = data.synthetic(n_users=150, n_items=40, n_events=2500, seed=3, sequence_strength=0.6)
@@ -426,9 +430,10 @@ for source in ("history", "user"):
     print(f"{source}: {log.steps} steps, loss {log.losses[0]:.2f} to {log.losses[-1]:.2f}, {log.ended}")
 
 # %% Loss on the training events, and NDCG@10 on the validation events; the ring marks the epoch that is kept
-plots.loss_curves(
-    {s: m.log.losses for s, m in models.items()}, {s: m.log.validation for s, m in models.items()}
+losses, validation = (
+    {s: getattr(m.log, what) for s, m in models.items()} for what in ("losses", "validation")
 )
+plots.loss_curves(losses, validation)
 
 # %% [markdown]
 # A model that gives all 12 candidates the same score has the loss $\log 12$, {{np.log(12):.2f}}. Both
@@ -478,8 +483,8 @@ print("bought:", "; ".join(title[i] for i in history))
 for rank, i in enumerate(top[user], 1):
     print(f"{rank}. {title[i]}{'  <- goes with one of the last two' if i in goes_with(user) else ''}")
 print("bought next:", title[hidden[user]])
-print(f"first recommendations that go with the last two purchases, over all users: "
-      f"{np.mean([top[u, 0] in goes_with(u) for u in range(150)]):.0%}")  # fmt: skip
+firsts = np.mean([top[u, 0] in goes_with(u) for u in range(150)])
+print(f"first recommendations that go with the last two purchases, over all users: {firsts:.0%}")
 
 # %% Attention of the first recommendation to the six last purchases, oldest on the left
 weights = model.attention_weights(history, np.array(top[user, :1]))[0]  # (H, 1, T)
@@ -488,8 +493,8 @@ plots.attention_weights(weights, [title[top[user, 0]]], [title[i] for i in histo
 # %% [markdown]
 # Is that *why* the product was recommended? A weight says how much of a key's value was mixed in, not what
 # the value did to the score. A more direct question: by how much does the score fall when one purchase is
-# taken out of the history? (Both are computed for all test users, and compared by the correlation of their
-# ranks.)
+# taken out of the history? Both are computed for 50 users, and compared by the correlation of their ranks:
+# 1 if they name the purchases in the same order, 0 if they have nothing to do with each other.
 
 # %% Fall of the first recommendation's score when one purchase is left out
 
@@ -500,12 +505,8 @@ def effect(history, item):
     return whole - model.score_histories(without, np.array([item]))[:, 0]
 
 
-plots.heatmap(
-    effect(history, top[user, 0])[None],
-    rows=[title[top[user, 0]]],
-    columns=[title[i] for i in history],
-    label="fall",
-)
+fall = effect(history, top[user, 0])
+plots.heatmap(fall[None], rows=[title[top[user, 0]]], columns=[title[i] for i in history], label="fall")
 
 # %%
 correlations = []
@@ -516,7 +517,7 @@ for past in before_test[:50]:
     ranks = [np.argsort(np.argsort(v)) for v in (mixed, effect(kept, item))]
     correlations.append(np.corrcoef(ranks)[0, 1])
 print(f"rank correlation of weight and effect: {np.mean(correlations):.2f} on average, "
-      f"negative for {np.mean(np.array(correlations) < 0):.0%} of 50 users")  # fmt: skip
+      f"below 0 for {np.mean(np.array(correlations) < 0):.0%} of 50 users")  # fmt: skip
 
 # %% [markdown]
 # They are related, and they are not the same. So a picture of attention weights shows where a model looked.
@@ -524,9 +525,11 @@ print(f"rank correlation of weight and effect: {np.mean(correlations):.2f} on av
 #
 # ## Exercise
 #
-# Write `candidate_loss_forward` and `candidate_loss_backward` in a file of your own, for `"softmax"`,
-# `"bce"`, `"bpr"` and `"squared"` (`python -m minirec verify candidate_loss` prints the four formulas).
-# Which of them give the same gradient if there is one negative? Then compare:
+# Write `candidate_loss_forward(loss, scores, ratings=None)` and `candidate_loss_backward` in a file of your
+# own. `"softmax"` is the loss above, a mean over the rows. `"bce"`: candidate 0 was taken and the others
+# were not, each judged alone. `"bpr"`: the mean of $-\log \sigma(s_0 - s_c)$ over the others. `"squared"`:
+# the mean of $(s_0 - r)^2$ for ratings $r$ ([lesson 9](09_training.md) has these formulas). Which two have
+# the same gradient if there is one negative? Then compare:
 #
 # ```
 # python -m minirec verify my_file.py:candidate_loss --against candidate_loss

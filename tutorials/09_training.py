@@ -71,7 +71,7 @@ curves = {
     "binary cross-entropy": (x, np.log1p(np.exp(-x))),
     "BPR against score 2": (x, np.log1p(np.exp(2 - x))),
 }
-plots.lines({name: (x, np.minimum(y, 6)) for name, (x, y) in curves.items()}, "score", "loss")
+plots.lines({name: (x, np.where(y <= 6, y, np.nan)) for name, (x, y) in curves.items()}, "score", "loss")
 
 # %% [markdown]
 # ## A step, and a few examples at a time
@@ -115,7 +115,7 @@ batches = np.array([(a + b) / 2 for a in each for b in each])
 agree("the mean of all batch gradients", batches.mean(), each.mean())
 agree("the variance of a batch gradient", batches.var(), each.var() / 2)
 print(
-    f"{len(batches)} batches, mean {batches.mean():.0f}, variance {batches.var():.2f}, one example {each.var():.2f}"
+    f"{len(batches)} batches: mean {batches.mean():.0f}, variance {batches.var():.2f}; one example {each.var():.2f}"
 )
 
 # %% [markdown]
@@ -139,9 +139,9 @@ print(
 # $$
 #
 # Usual values: $\beta_1 = 0.9$, $\beta_2 = 0.999$, and $\epsilon = 10^{-8}$, which only guards against a
-# division by zero. By hand, with a first gradient of 2: $m = 0.2$ and $v = 0.004$, $\hat m = 2$ and $\hat v
-# = 4$, so the step is $\eta \cdot 2 / 2 = \eta$. The gradient's size has dropped out: the first step is
-# $\eta$ in the direction of its sign. In loops, and with arrays:
+# division by zero. By hand, with a first gradient of 2: $m = 0.2$ and $v = 0.004$, $\hat m = 2$ and
+# $\hat v = 4$, so the step is $\eta \cdot 2 / 2 = \eta$. The gradient's size has dropped out: the first
+# step is $\eta$ in the direction of its sign. In loops, and with arrays:
 
 
 # %%
@@ -195,10 +195,13 @@ constant = [adam_loops([0.0], [[3.0]] * t, 0.01)[1][0] for t in (1, 2, 10)]
 agree("Adam's bias at a constant gradient", constant, [(1 - 0.9**t) * 3.0 for t in (1, 2, 10)])
 without = (1 - 0.9**steps) / np.sqrt(1 - 0.999**steps)
 print(
-    f"without: {without[0]:.1f} learning rates at the first step, {without.max():.1f} at step {steps[without.argmax()]}"
+    f"without: {without[0]:.1f} rates at the first step, {without.max():.1f} at step {steps[without.argmax()]}"
 )
 plots.lines(
-    {"with": (steps, np.ones(len(steps))), "without": (steps, without)}, "step", "step size / rate", log="x"
+    {"with": (steps, np.ones(len(steps))), "without": (steps, without)},
+    "step",
+    "step size / learning rate",
+    log="x",
 )
 
 # %% [markdown]
@@ -231,7 +234,7 @@ prefixes = Prefixes(train, 6)  # every purchase with the (at most six) ones befo
 sources = prefixes.sources(np.arange(len(prefixes)))
 full = (sources != 0).all(axis=1)
 X, Y = sources[full] - 1, prefixes.targets[full]
-share = np.bincount(Y) / len(Y)
+share = np.unique(Y, return_counts=True)[1] / len(Y)
 print(f"loss of whoever knows only how popular each product is: {-(share * np.log(share)).sum():.1f}")
 
 
@@ -266,10 +269,10 @@ for norm, warm in (("post", 1), ("post", 100), ("pre", 1)):
 plots.lines(curves, "step", "loss", bands=bands)
 
 # %% [markdown]
-# Without warm-up the post-norm encoder stays where one gets by popularity alone: it does not read the
+# Without warm-up the post-norm encoder stays where one gets by popularity alone: it hardly reads the
 # history any more. With warm-up it learns. The pre-norm encoder does not need it (Xiong et al. 2020 explain
-# why: post-norm gradients near the output are large at the start). Warm-up costs nothing, so most people
-# keep it.
+# why: post-norm gradients near the output are large at the start). Warm-up is one line, so most people keep
+# it.
 #
 # ## The training loop
 #
@@ -302,16 +305,21 @@ def training(epochs, lr, dropout=0.0):
             curve["norm"].append(norm)
         curve["training"].append(np.mean(losses))
         curve["validation"].append(model.loss_forward(held_out)[0])
-        curve["ndcg"].append(evaluation.evaluate(model, train, valid).mean("ndcg"))
+        outcome = evaluation.evaluate(model, train, valid)
+        curve["ndcg"].append(outcome.mean("ndcg"))
+    curve["interval"] = outcome.interval("ndcg")
     scores = model.score(np.arange(60))  # (users, items)
     curve["reads"] = (scores - scores.mean(axis=0)).var() / scores.var()
+    curve["counts"] = examples.n, model.network.parameter_count()
     return curve
 
 
 fine, steep = training(epochs=30, lr=3e-3), training(epochs=10, lr=5e-2)
-for name, curve in (("rate 0.003", fine), ("rate 0.05 ", steep)):
-    print(f"{name}: loss {curve['training'][0]:.2f}, after ten epochs {curve['training'][9]:.2f}; "
-          f"share of the scores that differs between users {curve['reads']:.1%}")  # fmt: skip
+for name, curve in (("0.003", fine), ("0.05", steep)):
+    first, last = curve["training"][0], curve["training"][9]
+    print(f"rate {name}: loss {first:.2f} in the first epoch, {last:.2f} in the tenth")
+    print(f"  share of the scores' variance that differs between users: {curve['reads']:.0%}")
+print(f"{fine['counts'][0]} purchases to learn from, {fine['counts'][1]:,} numbers to learn")
 
 # %% [markdown]
 # `minirec.training.train` is this loop, with shards in two threads, checkpoints, and a bar of progress.
@@ -331,15 +339,15 @@ clipped, norm = optim.clip_by_global_norm({"a": np.array([3.0]), "b": np.array([
 agree("clip_by_global_norm", [clipped["a"][0], clipped["b"][0], norm], [3 / 5, 4 / 5, 5.0])
 
 # %% [markdown]
-# What it protects from: a thousand gradients of size 1, and one of size 1000 at step 300, from a batch of
+# What it protects from: a thousand gradients of 0.5 or 1.5, and one of 1000 at step 300, from a batch of
 # odd examples. Adam's step at that moment is harmless. But $v$ remembers the square of 1000, and for a
 # thousand steps everything is divided by it:
 
 # %%
-signs = np.random.default_rng(3).choice([0.5, 1.5], size=1000)
+sizes = np.random.default_rng(3).choice([0.5, 1.5], size=1000)
 for limit in (np.inf, 5.0):
     theta, m, v, path = 0.0, 0.0, 0.0, [0.0]
-    for t, g in enumerate(signs, 1):
+    for t, g in enumerate(sizes, 1):
         g = 1000.0 if t == 300 else g
         theta, m, v = adam_step(theta, np.clip(g, -limit, limit), m, v, t, 1.0)
         path.append(-theta)
@@ -359,47 +367,45 @@ plots.lines(
 # %% [markdown]
 # The training with the smaller norm is the one that has learned nothing: after its large first steps it
 # gives nearly the same scores to all users, and its loss stays at {{steep["training"][-1]:.2f}}. The other
-# one is at {{fine["training"][9]:.2f}} after as many steps, and its norm does not fall: each batch of 64
-# pulls elsewhere. What to read from a norm:
+# one is at {{fine["training"][9]:.2f}} after as many steps, and its norm has even grown. What to read from
+# a norm:
 #
 # - not a number: stop, and look at the parameter that is named (`clip_by_global_norm` refuses it);
 # - one part exactly 0: that part can never learn ([lesson 8](08_document_model.md), attention to one key);
-# - rising by powers of ten: the rate is too high, or there is no norm in a deep network;
+# - one step far above all others: clip it, as above;
 # - very small at once, with a loss that stays: a flat place. Begin again with a lower rate or with warm-up.
 #
 # ## Overfitting, and when to stop
 #
-# The shop has 60 users and a model with more numbers than purchases. Each training purchase can be learned
-# by heart. The validation purchases, one per user, are never trained on:
+# The model has more numbers than there are purchases. Each training purchase can be learned by heart. The
+# validation purchases, one per user, are never trained on:
 
-# %% Left: training and validation loss. Right: NDCG@10 on the validation purchases; rings mark the best epochs
+# %% Left: loss of training and of validation purchases. Right: NDCG@10 of the latter; rings mark the best epochs
 dropped = training(epochs=30, lr=3e-3, dropout=0.3)
-plots.loss_curves(
-    {"no dropout, training": fine["training"], "no dropout, validation": fine["validation"],
-     "dropout 0.3, training": dropped["training"], "dropout 0.3, validation": dropped["validation"]},
-    {f"dropout {rate}": list(enumerate(curve["ndcg"], 1)) for rate, curve in ((0, fine), (0.3, dropped))}, ylabel="loss",
-)  # fmt: skip
+losses, ndcg = {}, {}
+for name, curve in (("no dropout", fine), ("dropout 0.3", dropped)):
+    losses[f"{name}, training"], losses[f"{name}, validation"] = curve["training"], curve["validation"]
+    ndcg[f"{name}, validation"] = list(enumerate(curve["ndcg"], 1))
+plots.loss_curves(losses, ndcg, ylabel="loss")
 
 # %%
-lowest = int(np.argmin(fine["validation"])) + 1
-print(
-    f"no dropout: validation loss {fine['validation'][lowest - 1]:.2f} in epoch {lowest}, {fine['validation'][-1]:.2f} in epoch 30"
-)
-print(
-    f"            NDCG@10 {fine['ndcg'][lowest - 1]:.2f} in epoch {lowest}, {fine['ndcg'][-1]:.2f} in epoch 30"
-)
-model = TransformerRecommender(24, 2, 1, hidden=48, length=6, negatives=11, dropout=0.3, lr=3e-3, batch_size=64,
-                               epochs=30, patience=5, dtype="float64").fit(train, valid=valid, rng=0, progress=False)  # fmt: skip
-print("with patience 5:", model.log.ended)
+for epoch in (3, 30):
+    print(
+        f"epoch {epoch}: validation loss {fine['validation'][epoch - 1]:.2f}, NDCG@10 {fine['ndcg'][epoch - 1]:.2f}"
+    )
+print("95 % interval of the last NDCG@10, over users: {:.2f} to {:.2f}".format(*fine["interval"]))
+model = TransformerRecommender(24, 2, 1, length=6, dropout=0.3, lr=3e-3, batch_size=64, epochs=30, patience=5)
+log = model.fit(train, valid=valid, rng=0, progress=False).log
+print(log.ended)
 
 # %% [markdown]
 # The training loss falls all the time; the validation loss turns early and doubles. That is *overfitting*.
-# Note that NDCG does not follow: it looks at the order alone, while the loss also punishes being *sure* and
-# wrong. So decide by the metric that you report. *Early stopping* does: it keeps the parameters of the best
-# epoch, and ends when there was no better one for `patience` epochs. With 60 users the curve of NDCG is
-# itself noisy, and its best epoch flattered by luck; this is why test purchases exist beside validation
-# purchases ([lesson 12](12_evaluation.md)). Dropout makes learning by heart harder: the two losses stay
-# together for longer.
+# NDCG does not show it: it looks at the order alone, while the loss also punishes being *sure* and wrong.
+# So decide by the metric that you report. *Early stopping* does: it keeps the parameters of the best epoch,
+# and ends when there was no better one for `patience` epochs. With 60 users the interval is wide and the
+# curve of NDCG jumps, so its best epoch owes something to luck. This is why there are test purchases
+# besides the validation purchases ([lesson 12](12_evaluation.md)). Dropout makes learning by heart harder:
+# the two losses stay together.
 #
 # ## What a step costs
 #
@@ -414,12 +420,9 @@ print("with patience 5:", model.log.ended)
 # %%
 B, T, D, H, hidden = 8, 20, 32, 2, 64
 block = nn.EncoderBlock(np.random.default_rng(0), D, H, hidden)
-agree(
-    "parameters of EncoderBlock",
-    block.parameter_count(),
-    4 * (D * D + D) + (2 * D * hidden + D + hidden) + 4 * D,
-)
-print(f"{block.parameter_count():,} parameters")
+parameters = 4 * (D * D + D) + (2 * D * hidden + D + hidden) + 4 * D
+agree("parameters of EncoderBlock", block.parameter_count(), parameters)
+print(f"{parameters:,} parameters")
 
 # %% [markdown]
 # A product of an $(N, D)$ and a $(D, F)$ matrix has $N F$ results of $D$ multiplications and additions
@@ -442,9 +445,7 @@ class Counted(np.ndarray):
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
         plain = [x.view(np.ndarray) if isinstance(x, Counted) else x for x in inputs]
         result = getattr(ufunc, method)(*plain, **options)
-        if (
-            ufunc is np.matmul and min(x.ndim for x in plain) > 1
-        ):  # products with a vector are sums, not counted
+        if ufunc is np.matmul and min(x.ndim for x in plain) > 1:  # with a vector it is a sum: not counted
             Counted.operations += 2 * result.size * plain[0].shape[-1]
         return result.view(Counted) if isinstance(result, np.ndarray) else result
 
@@ -455,14 +456,9 @@ y, cache = counting.forward(x.view(Counted))
 forward = Counted.operations
 counting.backward(np.ones_like(x).view(Counted), cache)
 N = B * T
-agree(
-    "operations of a step of EncoderBlock",
-    Counted.operations,
-    6 * N * (4 * D**2 + 2 * D * hidden) + 12 * N * T * D,
-)
-print(
-    f"{forward:,} operations forward, {Counted.operations:,} in all: {Counted.operations / forward:.0f} times"
-)
+by_formula = 6 * N * (4 * D**2 + 2 * D * hidden) + 12 * N * T * D
+agree("operations of a step of EncoderBlock", Counted.operations, by_formula)
+print(f"forward {forward:,}, in all {Counted.operations:,}: {Counted.operations / forward:.0f} times as many")
 
 # %% [markdown]
 # And the memory: the backward pass needs what the forward pass has computed, so the caches are kept until
@@ -476,20 +472,17 @@ def arrays_in(cache):
     if isinstance(cache, np.ndarray):
         whole = cache if cache.base is None else cache.base
         return {id(whole): whole}
-    return (
-        {k: v for part in cache for k, v in arrays_in(part).items()}
-        if isinstance(cache, tuple | list)
-        else {}
-    )
+    parts = cache if isinstance(cache, tuple | list) else ()
+    return {address: array for part in parts for address, array in arrays_in(part).items()}
 
 
 small = block.astype("float32")
-own = {id(array) for array in small.params().values()}
+own = {id(array): array.nbytes for array in small.params().values()}
+print(f"parameters, gradient, m and v: {4 * sum(own.values()) / 1000:,.0f} kB")
 for batch in (8, 128):
     _, cache = small.forward(np.ones((batch, T, D), dtype="float32"))
-    kept = sum(array.nbytes for key, array in arrays_in(cache).items() if key not in own)
-    print(f"batch {batch:3}: caches {kept / 1000:,.0f} kB, parameters with gradient, m and v "
-          f"{4 * sum(array.nbytes for array in small.params().values()) / 1000:,.0f} kB")  # fmt: skip
+    kept = sum(array.nbytes for address, array in arrays_in(cache).items() if address not in own)
+    print(f"caches of a batch of {batch}: {kept / 1000:,.0f} kB")
 
 # %% [markdown]
 # So a small model spends its memory on activations, not on parameters. What a machine makes of such counts,

@@ -18,7 +18,7 @@ def agree(name: str, left: Any, right: Any, *, tolerance: float = 1e-12) -> None
     a, b = np.asarray(left), np.asarray(right)
     if a.shape != b.shape:
         raise AssertionError(f"{name}: the left side has shape {a.shape}, the right side {b.shape}")
-    gap = np.abs(a - b)
+    gap = np.abs(a - b) if a.dtype != bool or b.dtype != bool else (a != b).astype(float)
     if not np.all(gap <= tolerance * max(1.0, float(np.abs(b).max(initial=0.0)))):  # NaN is a difference
         place = np.unravel_index(int(np.argmax(np.where(np.isnan(gap), np.inf, gap))), a.shape)
         where = f" at {[int(i) for i in place]}" if place else ""

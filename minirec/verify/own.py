@@ -169,6 +169,13 @@ def against(formula: UserFormula, sheet: Formula, seed: int) -> tuple[list[Repor
     Raises UserFileError where there is no place that it fits.
     """
     reports, skipped = [], []
+    takes = inspect.signature(sheet.pair()[0]).parameters
+    needed = [name for name, parameter in takes.items() if parameter.default is parameter.empty]
+    if sheet.value is not None and not _takes(formula.functions[0], needed):
+        raise UserFileError(
+            f"{formula.file}: {formula.name} does not take the arguments of {sheet.ours}, which {sheet.name} "
+            f"is computed by: {', '.join(needed)}"
+        )
     for place in sheet.places:
         drawn = sheet.draw(place, seed)
         if isinstance(drawn, Built):
@@ -178,9 +185,8 @@ def against(formula: UserFormula, sheet: Formula, seed: int) -> tuple[list[Repor
             continue
         reports.append(_at_a_place(formula, sheet, place, drawn, seed))
     if not reports:
-        takes = ", ".join(inspect.signature(sheet.pair()[0]).parameters)
         raise UserFileError(
-            f"{formula.file}: {formula.name} does not take the arguments of {sheet.name}: {takes}"
+            f"{formula.file}: {formula.name} does not take the arguments of {sheet.name}: {', '.join(takes)}"
         )
     return reports, skipped
 

@@ -9,7 +9,8 @@ from minirec.verify import agree
 def test_sides_that_agree(capsys):
     agree("sum", 0.1 + 0.2, 0.3)
     agree("large", np.array([1e9 + 1e-5]), np.array([1e9]))
-    assert capsys.readouterr().out == "sum: both sides agree.\nlarge: both sides agree.\n"
+    agree("mask", np.array([True, False]), np.array([True, False]))
+    assert capsys.readouterr().out == "sum: both sides agree.\nlarge: both sides agree.\nmask: both sides agree.\n"
 
 
 @pytest.mark.parametrize(
@@ -19,6 +20,7 @@ def test_sides_that_agree(capsys):
         ([1.0, np.nan], [1.0, np.nan], r"the sides differ at \[1\]: nan and nan"),
         (1.0, 1.0 + 1e-11, "the sides differ: 1.0 and"),
         ([1.0, 2.0], [1.0], r"the left side has shape \(2,\), the right side \(1,\)"),
+        ([True, False], [True, True], r"the sides differ at \[1\]: False and True"),
         (np.inf, np.inf, "the sides differ"),
     ],
 )
