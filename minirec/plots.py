@@ -416,6 +416,28 @@ def lines(
     return figure
 
 
+def dots(points: Mapping[str, tuple[float, float]], xlabel: str, ylabel: str, *, log: str = "") -> Figure:
+    """{name: (x, y)} as dots with their names beside them; `log` as in `lines`. The y axis begins at 0."""
+    if not points:
+        raise ValueError("dots need at least one point")
+    with style():
+        figure = _figure(6.2, 3.6)
+        axes = figure.subplots()
+        x, y = np.array(list(points.values()), dtype=np.float64).T
+        axes.plot(x, y, "o", color=COLORS[0], ms=6)
+        if "x" in log:
+            axes.set_xscale("log")
+        axes.set(xlabel=xlabel, ylabel=ylabel)
+        axes.margins(x=0.12)
+        if "y" in log:
+            axes.set_yscale("log")
+        else:
+            axes.set_ylim(min(0.0, float(y.min())), 1.12 * float(y.max()) or 1.0)
+        axes.grid(True)
+        _write_labels(figure, axes, np.stack([x, y], axis=1), dict(enumerate(points)))
+    return figure
+
+
 def heatmap(
     values: Array | Mapping[str, Array],
     *,

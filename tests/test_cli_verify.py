@@ -419,7 +419,7 @@ WRONG = [
     (f"{SOFT} --against sofmax", "--against sofmax: there is no formula 'sofmax': did you mean softmax"),
     (f"{SOFT} --against softmax --args x:3", "--args does not go with --against"),
     (f"{SOFT} --against attention", "mine.py: soft does not take the arguments of attention: q, k, v, mask"),
-    (f"{SOFT} --against example_weights", "which example_weights is computed by: q, k, v"),
+    ("verify mine.py:rms --against example_weights", "which example_weights is computed by: q, k, v"),
     ("verify mine.py:failing --against softmax", "failing_forward ... matmul ... (at softmax, example)"),
     ("trace", "required ... NAME"),
     ("trace sofmax", "no formula 'sofmax': did you mean softmax"),
