@@ -44,6 +44,7 @@ def examples():
         "comparison": lambda: plots.comparison({"a": (0.2, 0.1, 0.4)}, reference={"chance": 0.01}),
         "verification": lambda: verification(1e-15),
         "lines": lambda: plots.lines({"a": ([1, 2], [3, 1]), "b": ([1, 2], [2, 2])}, "x", "y"),
+        "surface": lambda: plots.surface([0, 1], [0, 1, 2], np.arange(6.0).reshape(3, 2), [0, 2, 4]),
         "heatmap": lambda: plots.heatmap({"a": weights[0], "b": weights[1]}),
     }
 
@@ -319,6 +320,33 @@ def test_a_heatmap_of_signed_numbers_has_zero_in_the_middle():
     assert (ticks(axes.xaxis), ticks(axes.yaxis)) == (["x", "y", "z"], ["r", "s"])
     assert [text.get_text() for text in axes.texts] == ["-1.00", "0.00", "0.50", "4.00", "2.00"]
     assert scale.get_ylabel() == "size"
+
+
+def test_a_surface_shows_bands_and_the_paths_over_them():
+    x, y = np.linspace(-1, 1, 5), np.linspace(-2, 2, 9)
+    z = x**2 + (y**2)[:, None]
+    path = np.array([[1.0, 2.0], [0.5, 1.0], [0.0, 0.0]])
+    figure = plots.surface(
+        x, y, z, [0, 1, 2, 4], paths={"descent": path}, xlabel="p", ylabel="q", label="loss"
+    )
+    axes, scale = figure.axes
+    np.testing.assert_array_equal(axes.lines[0].get_xydata(), path)
+    assert [line.get_xydata().ravel().tolist() for line in axes.lines[1:]] == [[1.0, 2.0], [0.0, 0.0]]
+    assert (axes.get_xlabel(), axes.get_ylabel(), scale.get_ylabel()) == ("p", "q", "loss")
+    assert (axes.get_xlim(), axes.get_ylim()) == ((-1.0, 1.0), (-2.0, 2.0))
+    bands = axes.collections[0]
+    assert bands.levels.tolist() == [0, 1, 2, 4]
+    inside = [path.contains_point((0.0, 0.0)) for path in bands.get_paths()]
+    assert inside == [True, False, False, False]  # the lowest band holds the minimum
+    with pytest.raises(ValueError, match=r"z must be \(Y, X\) = \(9, 5\), got shape \(5, 9\)"):
+        plots.surface(x, y, z.T, [0, 1])
+
+
+def test_the_axes_of_a_map_can_be_named():
+    points = np.array([[1.0, 2.0], [3.0, 1.0], [0.0, 0.5]])
+    axes = plots.embedding_map(points, "aab", axis_names=("first", "second")).axes[0]
+    assert axes.get_xlabel().startswith("first")
+    assert axes.get_ylabel().startswith("second")
 
 
 def test_heatmaps_side_by_side_share_a_scale_that_begins_at_zero():

@@ -10,7 +10,10 @@ def test_sides_that_agree(capsys):
     agree("sum", 0.1 + 0.2, 0.3)
     agree("large", np.array([1e9 + 1e-5]), np.array([1e9]))
     agree("mask", np.array([True, False]), np.array([True, False]))
-    assert capsys.readouterr().out == "sum: both sides agree.\nlarge: both sides agree.\nmask: both sides agree.\n"
+    assert (
+        capsys.readouterr().out
+        == "sum: both sides agree.\nlarge: both sides agree.\nmask: both sides agree.\n"
+    )
 
 
 @pytest.mark.parametrize(
