@@ -318,7 +318,7 @@ plots.heatmap(
 # %%
 dead = [f"{place} W_{x}" for place, row in zip(places, kinds["user, pointwise"], strict=True)
         for x, norm in zip("qkvo", row, strict=True) if norm == 0.0]  # fmt: skip
-print(f"exactly 0 for the user alone, {len(dead)} of 12: {', '.join(dead)}")
+print(f"exactly 0 for the user alone, {len(dead)} of 12: {'; '.join(dead)}")
 
 # %% [markdown]
 # What is left is a feed-forward network on a user's row and an item's row. In principle it can learn
@@ -507,7 +507,8 @@ def effects(past, items):
     return (whole - model.score_histories(without, items)).T
 
 
-plots.heatmap(effects(before_test[user], top[user]), rows=listed, columns=bought, label="score lost")
+lost = effects(before_test[user], top[user])
+plots.heatmap(lost, rows=listed, columns=bought, label="score lost")
 
 # %%
 correlations = []
@@ -520,10 +521,11 @@ print(f"first recommendations of {len(correlations)} users, rank correlation of 
       f"{np.mean(correlations):.2f} on average, below 0 for {below:.0%}")  # fmt: skip
 
 # %% [markdown]
-# A rank correlation is 1 if weights and effects put the purchases in the same order, and 0 if they have
-# nothing to do with each other. Here they are related, and not the same. So a picture of attention weights
-# shows where a model looked. It is no explanation (section 8.3 of the document rightly calls that an open
-# problem).
+# The third recommendation gives the fifth purchase the weight {{weights[2, 4]:.2f}}; without that purchase
+# its score would change by {{-lost[2, 4]:.2f}}, and not downwards. A rank correlation is 1 if weights and
+# effects put the purchases in the same order, and 0 if they have nothing to do with each other. Here they
+# are related, and not the same. So a picture of attention weights shows where a model looked. It is no
+# explanation (section 8.3 of the document rightly calls that an open problem).
 #
 # ## Exercise
 #
