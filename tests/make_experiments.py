@@ -1,6 +1,7 @@
 """Experiments on MovieLens 100K that need trainings of their own: fewer users, events, or items in sight.
 
     python tests/make_experiments.py users      trained on a part of the users, measured on all of them
+    python tests/make_experiments.py draws      the same with other users, for models that need no training
     python tests/make_experiments.py events     trained and asked with the newest events of each user only
     python tests/make_experiments.py length     trained on all data, with less of each history in sight
     python tests/make_experiments.py all --models DIR    those trained on all data are kept in DIR
@@ -32,9 +33,10 @@ from minirec.models.presets import preset
 from minirec.models.step_loss import step_examples
 
 USERS = (59, 118, 236, 472, 943)
+DRAWS = 12
 EVENTS = (3, 5, 10, 20, 50, 1000)
 LENGTHS = (5, 20, 50, 200)
-MEMORIES = (0, 50, 150)
+MEMORIES = (0, 50)
 Rows = Iterator[tuple[str, int, dict[str, Any]]]
 
 
@@ -89,6 +91,17 @@ def of_users(train: Interactions, valid: Interactions, test: Interactions, folde
             yield name, n, {"ndcg": found.per_user("ndcg"), "events": len(part)} | story
 
 
+def of_draws(train: Interactions, valid: Interactions, test: Interactions, folder: Path | None) -> Rows:
+    """What another choice of the fewest users changes; `size` is the seed of the draw."""
+    for name in ("markov", "ease"):
+        for seed in range(DRAWS):
+            chosen = np.random.default_rng(seed).permutation(train.n_users)[: USERS[0]]
+            part, stop = (x.select(np.flatnonzero(np.isin(x.users, chosen))) for x in (train, valid))
+            model, story = fitted(kind_of(name)(**preset(name, "ml-100k")), part, stop)
+            found = evaluation.evaluate(model, train, test, also_seen=valid, metrics=("ndcg",))
+            yield name, seed, {"ndcg": found.per_user("ndcg"), "events": len(part), "users": USERS[0]} | story
+
+
 def of_events(train: Interactions, valid: Interactions, test: Interactions, folder: Path | None) -> Rows:
     """Both what is learned from and what is known about the user shrinks: a sparser data set.
 
@@ -126,7 +139,7 @@ def of_length(train: Interactions, valid: Interactions, test: Interactions, fold
         yield "transformer-xl", memory, {"ndcg": found.per_user("ndcg"), "settings": settings} | story
 
 
-EXPERIMENTS = {"users": of_users, "events": of_events, "length": of_length}
+EXPERIMENTS = {"users": of_users, "draws": of_draws, "events": of_events, "length": of_length}
 
 
 def main() -> None:

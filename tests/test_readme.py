@@ -108,3 +108,39 @@ def test_the_stored_results_are_those_of_the_presets(name):
     assert stored["minirec"]
     assert stored["data"]["digest"]
     assert stored["settings"] == kind_of(name)(**preset(name, "ml-100k")).settings()
+
+
+def test_the_summary_of_the_claims_is_what_the_verdicts_say():
+    rows = [line.split(" | ") for line in claims_tables.verdicts().splitlines()[2:]]
+    assert [row[-1].removesuffix(" |") for row in rows] == [
+        "yes", "yes", "not shown", "not shown", "no, the opposite", "not shown",
+        "not shown", "not shown", "not shown", "not shown", "yes", "yes",
+    ]  # fmt: skip
+
+
+def test_what_claims_md_says_of_users_and_events():
+    few = [claims_tables.experiment("users", name, 59).mean() for name in ("markov", "ease", "als", "sasrec")]
+    assert max(few) - min(few) < 0.006
+    surely = [
+        claims_tables.order(
+            claims_tables.experiment("users", "sasrec", n), claims_tables.experiment("users", "markov", n)
+        )
+        for n in claims_tables.sizes("users", "sasrec")
+    ]
+    assert surely == [0, 0, 0, 1, 1]
+    ease, sasrec = (
+        [claims_tables.experiment("events", name, n).mean() for n in claims_tables.sizes("events", name)]
+        for name in ("ease", "sasrec")
+    )
+    assert [a > b for a, b in zip(ease, sasrec, strict=True)] == [True, True, True, False, False, False]
+    assert max(ease) == ease[2]
+    assert sasrec == sorted(sasrec)
+
+
+@pytest.mark.parametrize("name", ["popularity", "markov", "ease", "als"])
+def test_an_experiment_on_the_whole_data_is_the_model_of_the_table(name):
+    table = claims_tables.per_user(name)
+    for which in ("users", "events"):
+        assert list(claims_tables.experiment(which, name, claims_tables.sizes(which, name)[-1])) == list(
+            table
+        )

@@ -102,5 +102,5 @@ def exchange_keys_and_distances(x: Array) -> Array:
 def summed_to(x: Array, shape: tuple[int, ...]) -> Array:
     """x summed over the axes along which an array of this shape was repeated."""
     x = x.sum(axis=tuple(range(x.ndim - len(shape))))
-    repeated = tuple(i for i, n in enumerate(shape) if n == 1 and x.shape[i] > 1)
+    repeated = tuple(i for i, n in enumerate(shape) if n == 1)
     return np.asarray(x.sum(axis=repeated, keepdims=True)) if repeated else x

@@ -23,7 +23,7 @@ def ease_weights(G: Array, reg: float) -> Array:
     regularized = G.copy()
     regularized.flat[:: len(G) + 1] += reg  # the diagonal
     B = np.linalg.inv(regularized)
-    B /= -np.diag(B).copy()  # by column; a copy, since the diagonal of B is divided as well
+    B /= -np.diag(B)  # by column
     np.fill_diagonal(B, 0.0)
     return B
 

@@ -27,8 +27,9 @@ class NextItemRecommender(SequenceRecommender):
     loss         what the item taken stands against at every step. "softmax": all items; "bce": one that the
                  user has not met, drawn for each step; "sampled_softmax", "gbce": n_negatives items, drawn
                  for each sequence
-    gbce_t       in [0, 1], for "gbce": 0 is the mean binary cross-entropy of the n_negatives + 1 scores, 1
-                 makes σ(score) the probability of an item
+    gbce_t       in [0, 1], for "gbce": 0 is the mean binary cross-entropy of the n_negatives + 1 scores; 1
+                 takes back that negatives are few: σ(score) tends to p I / (p I + I − 1) for an item with
+                 probability p, near p where p is small (the item taken may be among its negatives)
     residual     "plain": the skip connection carries x; "original": norm(x), as in the code of SASRec (which
                  normalizes queries alone, while here keys and values are as well)
     beta2        of Adam

@@ -188,7 +188,7 @@ def step_examples(
     """One example per user: (inputs, targets[, negatives]), ids; inputs and targets (B, T).
 
     negatives: (B, T) for "bce", uniform over the items that the user has not met in `seen`; (B, n_negatives)
-    for "gbce", uniform over all items, which its β is made for; (B, n_negatives or I, if that is less)
+    for "gbce", uniform over all items, the target among them; (B, n_negatives or I, if that is less)
     different items for "sampled_softmax", uniform over all. Users without a step are left out, and for "bce"
     those who have met every item. Raises ValueError if nobody is left.
     """

@@ -185,6 +185,17 @@ def test_examples_are_users_with_a_step_and_if_asked_for_an_item_not_met(
         assert negatives[0].max() <= 6
 
 
+def test_gbce_with_t_1_wants_nearly_the_probability_of_each_item() -> None:
+    p = np.array([0.5, 0.25, 0.15, 0.1])  # of the items 1 .. 4; one negative, all items alike
+    wanted = p * 4 / (p * 4 + 3)
+    E = np.concatenate([[0.0], np.log(wanted / (1 - wanted))])[:, None]  # σ(1 · E) = wanted
+    slope = np.zeros(5)
+    for target, negative in itertools.product(range(1, 5), repeat=2):
+        ids = np.array([[target]]), np.array([[negative]])
+        slope += p[target - 1] / 4 * run("gbce", np.ones((1, 1, 1)), E, *ids, gbce_t=1.0)[2][:, 0]
+    np.testing.assert_allclose(slope, 0.0, rtol=0, atol=1e-15, equal_nan=False)
+
+
 def test_negatives_of_gbce_are_all_items_equally_often() -> None:
     """Its β corrects for a share α = k / (I − 1) of a uniform draw: items that the user has met are in it."""
     drawn = np.concatenate(
