@@ -342,6 +342,15 @@ def test_a_surface_shows_bands_and_the_paths_over_them():
         plots.surface(x, y, z.T, [0, 1])
 
 
+def test_dots_stand_at_their_places_with_their_names_and_the_y_axis_begins_at_zero():
+    axes = plots.dots({"a": (1.0, 0.2), "b": (100.0, 0.5)}, "seconds", "NDCG@10", log="x").axes[0]
+    np.testing.assert_array_equal(axes.lines[0].get_xydata(), [[1.0, 0.2], [100.0, 0.5]])
+    assert [(text.get_text(), text.xy) for text in axes.texts] == [("a", (1.0, 0.2)), ("b", (100.0, 0.5))]
+    assert (axes.get_xscale(), axes.get_yscale(), axes.get_ylim()[0]) == ("log", "linear", 0.0)
+    with pytest.raises(ValueError, match="at least one point"):
+        plots.dots({}, "x", "y")
+
+
 def test_the_axes_of_a_map_can_be_named():
     points = np.array([[1.0, 2.0], [3.0, 1.0], [0.0, 0.5]])
     axes = plots.embedding_map(points, "aab", axis_names=("first", "second")).axes[0]

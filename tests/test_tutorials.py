@@ -1,6 +1,8 @@
 """The builder of the lessons: what it makes of a source, what it refuses, and what its check notices."""
 
+import importlib
 import json
+import re
 from pathlib import Path
 
 import build
@@ -9,7 +11,9 @@ from drawing import METADATA, difference, svg_with_data
 from lesson import LessonError, mathematics, page, read, run
 
 from minirec import plots
+from minirec.verify.formulas import SHEET
 
+README = build.TUTORIALS / "README.md"
 LESSON = """# %% [markdown]
 # # Add two numbers
 #
@@ -130,3 +134,59 @@ def test_heatmaps_are_compared_by_their_numbers() -> None:
 def test_mathematics_is_left_alone_in_code() -> None:
     assert mathematics("a $x +\ny$ b\n\n$5 or\n\n6$") == "a $`x + y`$ b\n\n$5 or\n\n6$"
     assert mathematics("a $x$ and `$y$`\n```\n$z$\n```\n") == "a $`x`$ and `$y$`\n```\n$z$\n```\n"
+
+
+def rows_of_the_document() -> list[list[str]]:
+    table = README.read_text(encoding="utf-8").split("## From the document to the lessons")[1]
+    lines = [line for line in table.splitlines() if line.startswith("| ")][2:]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def test_every_row_of_the_document_names_lessons_functions_and_formulas_that_exist() -> None:
+    rows = rows_of_the_document()
+    assert len(rows) > 15
+    for _, _, links, functions, formulas in rows:
+        for number, name in re.findall(r"\[(\d+)\]\(pages/(\w+)\.md\)", links):
+            assert name in build.lessons()
+            assert name.startswith(f"{int(number):02}_")
+        for dotted in re.findall(r"`([^`]+)`", functions):
+            module, _, name = dotted.rpartition(".")
+            assert hasattr(importlib.import_module(module), name), dotted
+        assert set(re.findall(r"`([^`]+)`", formulas)) <= set(SHEET)
+    named = {name for row in rows for name in re.findall(r"\(pages/(\w+)\.md\)", row[2])}
+    assert named == set(build.lessons())  # no lesson without a section
+    sections = " ".join(row[0] for row in rows)
+    for section in (
+        "2.1",
+        "2.2",
+        "3.1",
+        "3.2",
+        "3.3",
+        "4.1",
+        "4.2",
+        "4.3",
+        "5.2",
+        "6",
+        "8.3",
+        "9.1",
+        "9.2",
+        "9.3",
+    ):
+        assert section in sections
+
+
+def test_the_map_has_a_thumbnail_and_a_sentence_for_each_lesson() -> None:
+    table = README.read_text(encoding="utf-8").split("<!-- map -->")[1].split("<!-- end -->")[0]
+    for name in build.lessons():
+        (row,) = [line for line in table.splitlines() if f"(pages/{name}.md)" in line]
+        assert f"pages/figures/{name}-1.svg" in row
+        assert (build.PAGES / "figures" / f"{name}-1.svg").exists()
+        assert len(row.split(" | ")[2]) > 20
+
+
+@pytest.mark.parametrize("name", build.lessons())
+def test_links_between_lessons_lead_somewhere(name: str) -> None:
+    text = (build.PAGES / f"{name}.md").read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#\s]+)\)", re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.DOTALL)):
+        if not target.startswith("http"):
+            assert (build.PAGES / target).exists(), target

@@ -4,6 +4,7 @@ pages/functions.md has every formula of the sheet with its mathematics, shapes, 
 named where its code calls the function or compares its two sides by `agree`.
 """
 
+import html
 import inspect
 import re
 from collections.abc import Mapping
@@ -25,7 +26,7 @@ def with_map(readme: str, lessons: Mapping[str, Lesson]) -> str:
     rows = ["| | lesson | you will learn |", "| --- | --- | --- |"]
     for name, lesson in lessons.items():
         figure = next((cell.title for cell in lesson.cells if cell.kind == "code" and cell.title), "")
-        thumbnail = f'<img src="pages/figures/{name}-1.svg" width="170" alt="{figure}">' if figure else ""
+        thumbnail = f'<img src="pages/figures/{name}-1.svg" width="170" alt="{html.escape(figure)}">' if figure else ""
         number = f"{int(name[:2])}. "
         rows.append(
             f"| {thumbnail} | {number}[{lesson.title}](pages/{name}.md) | {mathematics(learned(lesson))} |"

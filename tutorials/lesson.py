@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 MARKER = re.compile(r"^# %%(?: (?P<title>.*))?$")
 DISPLAY = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)
 INLINE = re.compile(r"(?<![\\$])\$((?:[^$\n]|\n(?!\n))+?)\$(?!\$)")
-VALUE = re.compile(r"\{\{(.+?)\}\}")
+VALUE = re.compile(r"\{\{(.+?)\}\}", re.DOTALL)
 # What is not a number of the lesson: code, mathematics, links, sections, file names
 NO_PROSE = re.compile(
     r"```.*?```|`[^`\n]*`|\$\$.*?\$\$|\$(?:[^$\n]|\n(?!\n))+\$|\]\([^)]*\)"
@@ -148,7 +148,8 @@ def _with_values(text: str, names: dict[str, Any]) -> str:
     """Text with {{expression}} and {{expression:format}} replaced by their values."""
 
     def value(match: re.Match[str]) -> str:
-        tree = ast.parse(f"f'''{{{match[1]}}}'''", mode="eval")
+        expression = " ".join(match[1].split())  # it may break across lines
+        tree = ast.parse(f"f'''{{{expression}}}'''", mode="eval")
         return str(eval(compile(tree, "<text>", "eval"), names))
 
     return VALUE.sub(value, text)
