@@ -231,7 +231,8 @@ print("gradient of the scores:", candidate_loss_backward(1.0, of_loss)[0])
 #
 # - forward $s = y w + b$. So $dy = ds\, w^\top$, $dw = y^\top ds$ and $db = \sum ds$.
 # - forward $y = \operatorname{decoder}(c, m)$. The decoder's backward pass ([lesson 7](07_blocks.md)) gives
-#   $dc$ and $dm$: the memory $m$ is read by every candidate, and their wishes add up.
+#   $dc$ and $dm$. The encoded source $m$, called the *memory*, is read by every candidate, and their
+#   gradients add up.
 # - forward $m = \operatorname{encoder}(x)$. Its backward pass turns $dm$ into $dx$.
 # - forward $c = \kappa E[\text{candidates}]$ and $x = \kappa (E[\text{source}] + P)$. The table $E$ is read
 #   twice, so its gradient is a sum of two. With $O$ the matrix of zeros and ones that picks the rows (a 1
@@ -522,10 +523,10 @@ print(f"first recommendations of {len(correlations)} users, rank correlation of 
 
 # %% [markdown]
 # The third recommendation gives the fifth purchase the weight {{weights[2, 4]:.2f}}; without that purchase
-# its score would change by {{-lost[2, 4]:.2f}}, and not downwards. A rank correlation is 1 if weights and
-# effects put the purchases in the same order, and 0 if they have nothing to do with each other. Here they
-# are related, and not the same. So a picture of attention weights shows where a model looked. It is no
-# explanation (section 8.3 of the document rightly calls that an open problem).
+# its score would be higher by {{-lost[2, 4]:.2f}}. A rank correlation is 1 if weights and effects put the
+# purchases in the same order, and 0 if they have nothing to do with each other. Here they are related, and
+# not the same. So a picture of attention weights shows where a model looked. It is no explanation; the
+# document rightly names that as an open problem (section 8.3).
 #
 # ## Exercise
 #

@@ -238,7 +238,7 @@ share = np.unique(Y, return_counts=True)[1] / len(Y)
 print(f"loss of whoever knows only how popular each product is: {-(share * np.log(share)).sum():.1f}")
 
 
-def losses_of(norm, warm, seed, steps=150, width=16):
+def losses_of(norm, warm, seed, lr=0.01, steps=150, width=16):
     rng = np.random.default_rng(seed)
     E, P = rng.normal(size=(40, width)), rng.normal(size=(6, width))
     encoder, head = nn.Encoder(rng, 6, width, 2, 2 * width, norm=norm), nn.Linear(rng, width, 40)
@@ -254,7 +254,7 @@ def losses_of(norm, warm, seed, steps=150, width=16):
         dh[:, -1], of_head = head.backward(F.cross_entropy_backward(1.0, of_loss), of_scores)
         dx, grads = encoder.backward(dh, of_h)
         grads |= of_head | {"E": F.embedding_backward(dx, of_x), "P": dx.sum(axis=0)}
-        adam.step(params, grads, lr=0.01 * min(1.0, t / warm))
+        adam.step(params, grads, lr=lr * min(1.0, t / warm))
         losses.append(loss)
     return np.reshape(losses, (-1, 10)).mean(axis=1)  # means of ten steps
 
@@ -268,11 +268,18 @@ for norm, warm in (("post", 1), ("post", 100), ("pre", 1)):
     print(f"{name}: loss of the last ten steps {two[:, -1].mean():.1f}")
 plots.lines(curves, "step", "loss", bands=bands)
 
+# %%
+for name, warm in (("no warm-up", 1), ("warm-up over 100 steps", 100)):
+    print(
+        f"post-norm, rate 0.003, {name}: loss of the last ten steps {losses_of('post', warm, 0, lr=0.003)[-1]:.1f}"
+    )
+
 # %% [markdown]
-# Without warm-up the post-norm encoder stays where one gets by popularity alone: it hardly reads the
-# history any more. With warm-up it learns. The pre-norm encoder does not need it (Xiong et al. 2020 explain
-# why: post-norm gradients near the output are large at the start). Warm-up is one line, so most people keep
-# it.
+# At the high rate and without warm-up the post-norm encoder stays where one gets by popularity alone: it
+# hardly reads the history any more. With warm-up it learns. The pre-norm encoder does not need it (Xiong et
+# al. 2020 explain why: post-norm gradients near the output are large at the start). At a rate of 0.003 the
+# post-norm encoder does not need it either, and warm-up only delays it. So it is a remedy for high rates,
+# not a law.
 #
 # ## The training loop
 #
@@ -322,7 +329,8 @@ for name, curve in (("0.003", fine), ("0.05", steep)):
 print(f"{fine['counts'][0]} purchases to learn from, {fine['counts'][1]:,} numbers to learn")
 
 # %% [markdown]
-# `minirec.training.train` is this loop, with shards in two threads, checkpoints, and a bar of progress.
+# `minirec.training.train` is this loop, with each batch cut into parts for two threads, and a file from
+# which a broken-off training goes on.
 #
 # ## Clipping, and what a gradient norm tells
 #
@@ -402,14 +410,14 @@ log = model.fit(train, valid=valid, rng=0, progress=False).log
 print(log.ended)
 
 # %% [markdown]
-# The training loss falls all the time; the validation loss turns early and doubles. That is *overfitting*.
-# NDCG does not show it: it looks at the order alone, while the loss also punishes being *sure* and wrong.
-# So decide by the metric that you report. *Early stopping* does: it keeps the parameters of the best epoch,
-# and ends when there was no better one for `patience` epochs. With 60 users the interval is wide and the
-# curve of NDCG jumps: its best epoch owes something to luck, which is why there are test purchases besides
-# the validation purchases ([lesson 12](12_evaluation.md)), and a patience of 5 kept epoch
-# {{log.best_epoch}}, although the curve with dropout rises later on. Dropout makes learning by heart
-# harder: the two losses stay together.
+# The training loss goes on falling; the validation loss turns early and doubles. That is *overfitting*.
+# NDCG@10 (how high the right purchase stands in the list, [lesson 12](12_evaluation.md)) does not show it:
+# it looks at the order alone, while the loss also punishes being *sure* and wrong. So decide by the metric
+# that you report. *Early stopping* does: it keeps the parameters of the best epoch, and ends when there was
+# no better one for `patience` epochs. With 60 users the interval is wide and the curve of NDCG jumps: its
+# best epoch owes something to luck, which is why there are test purchases besides the validation purchases,
+# and a patience of 5 kept epoch {{log.best_epoch}}, although the curve with dropout rises later on. Dropout
+# makes learning by heart harder: the two losses stay together.
 #
 # ## What a step costs
 #
@@ -465,9 +473,9 @@ agree("operations of a step of EncoderBlock", Counted.operations, by_formula)
 print(f"forward {forward:,}, in all {Counted.operations:,}: {Counted.operations / forward:.0f} times as many")
 
 # %% [markdown]
-# And the memory: the backward pass needs what the forward pass has computed, so the caches are kept until
-# then. They grow with the batch. Each parameter stands in memory four times: itself, its gradient, and
-# Adam's $m$ and $v$.
+# And the memory: the backward pass needs what the forward pass has computed, so the caches that `forward`
+# returns are kept until then. They grow with the batch. Each parameter stands in memory four times: itself,
+# its gradient, and Adam's $m$ and $v$.
 
 
 # %%
@@ -505,9 +513,10 @@ matrices = 4 * D**2 + 2 * D * hidden
 agree("six operations per parameter and place", Counted.operations - 12 * N * T * D, 6 * matrices * N)
 results = Path(minirec.__file__).parents[1] / "tests/results/roofline.json"
 speed = json.loads(results.read_text(encoding="utf-8"))["peaks"]["2"] * 1e9  # operations per second
-large = 6 * 175e9 * 300e9  # GPT-3: 175 billion parameters, 300 billion tokens (Brown et al. 2020)
+# GPT-3: 175 billion parameters, 300 billion tokens, which are pieces of words (Brown et al. 2020)
+large = 6 * 175e9 * 300e9
 years = large / speed / (365 * 24 * 3600)
-print(f"GPT-3: {large:.1e} operations, {years:,.0f} years at {speed / 1e9:.0f} GFLOP/s, two cores")
+print(f"GPT-3: {large:.1e} operations; two cores with {speed / 1e9:.0f} billion a second: {years:,.0f} years")
 results = results.with_name("ml100k") / "transformer.json"
 seconds = json.loads(results.read_text(encoding="utf-8"))["seeds"]["0"]["seconds_of_training"]
 print(f"TransformerRecommender on MovieLens 100K, two cores, as measured: {seconds / 60:.0f} minutes")

@@ -27,7 +27,7 @@ VALUE = re.compile(r"\{\{(.+?)\}\}", re.DOTALL)
 # What is not a number of the lesson: code, mathematics, links, sections, file names
 NO_PROSE = re.compile(
     r"```.*?```|`[^`\n]*`|\$\$.*?\$\$|\$(?:[^$\n]|\n(?!\n))+\$|\]\([^)]*\)"
-    r"|[Ss]ections? [\d.]+(?:(?:,| and| to) \d[\d.]*)*",
+    r"|[Ss]ections?\s+[\d.]+(?:(?:,| and| to) \d[\d.]*)*",
     re.DOTALL,
 )
 DECIMAL = re.compile(r"(?<![\w.])\d*\.\d+(?![\w.])|\b\d+(?= ?%)")
