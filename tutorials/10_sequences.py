@@ -5,7 +5,7 @@
 #   BERT4Rec on a shop, write the gradient of a table that is used twice, and let a model write the next
 #   items.
 # - **You will learn:** what separates the view of GPT from that of BERT, what each loss asks of a score,
-#   and why a model that may look ahead learns nothing.
+#   and why a model that may look ahead learns the wrong thing.
 # - **You need:** [softmax and cross-entropy](03_softmax.md), [attention](04_attention.md), [Transformer
 #   blocks](07_blocks.md).
 #
@@ -321,9 +321,9 @@ plots.lines({name: (p, c) for name, c in curves.items()}, "true probability", "w
 # All curves rise: **a model that is free to give any score ends with the same order under each loss.** But
 # with one negative the numbers are far too sure: a film of average probability, 1 in 1682, gets $\sigma =
 # \frac{1}{2}$, since most films are never shown as wrong answers. With $\tau = 1$, gBCE takes this back, up
-# to near-certain items. Softmax says the probability itself. So losses differ in what a *small* model
-# spends its numbers on, in how noisy the gradient is, and in how fast training goes. That has to be
-# measured.
+# to near-certain items. (If the item taken were never drawn as its own negative, $\tau = 1$ would say $p_i$
+# exactly.) Softmax says the probability itself. So losses differ in what a *small* model spends its numbers
+# on, in how noisy the gradient is, and in how fast training goes. That has to be measured.
 #
 # ## On a shop
 #
@@ -342,7 +342,7 @@ settings |= {"patience": 99, "dtype": "float64"}
 models = {
     "BCE, 1 negative": SASRec(**settings, loss="bce", epochs=30),
     "sampled softmax, 8": SASRec(**settings, loss="sampled_softmax", n_negatives=8, epochs=30),
-    "gBCE, 8": SASRec(**settings, loss="gbce", n_negatives=8, epochs=60),
+    "gBCE, 8": SASRec(**settings, loss="gbce", n_negatives=8, epochs=50),
     "softmax": SASRec(**settings, loss="softmax", epochs=30),
 }
 for model in models.values():
@@ -361,6 +361,12 @@ for name, model in (counting | models).items():
     print(f"{name:20} {found.mean('ndcg'):.3f}  [{low:.2f}, {high:.2f}]")
 print(f"{'best possible':20} {shop.best_possible(test, before).ndcg:.3f}")
 
+beta = F.gbce_beta(8, 60, t=0.75)
+same = beta / (beta + 8)  # the best sigma for all items alike
+one_score = -(beta * np.log(same) + 8 * np.log(1 - same)) / 9
+print("gBCE, loss in epochs 1, 11, 21, ...:", np.round(models["gBCE, 8"].log.losses[::10], 2))
+print(f"gBCE, one score for all items:       {one_score:.2f}")
+
 # %% One network, four losses: how fast each learns to rank (validation customers of the shop)
 plots.lines(
     {name: tuple(np.transpose(model.log.validation)) for name, model in models.items()}, "epoch", "NDCG@10"
@@ -368,10 +374,11 @@ plots.lines(
 
 # %% [markdown]
 # The four ends lie close together, within each other's intervals; the ways there do not. Softmax learns
-# from every item at once. BCE hears of one wrong answer per place. gBCE first only learns that almost
-# nothing is ever taken, and stays long on that plateau: here it needs twice the epochs. And counting which
-# item followed which (*pairs*, a Markov chain) is ahead of them all. In this shop order is a matter of one
-# or two steps, and 300 customers are few. Always print that line.
+# from every item at once. BCE hears of one wrong answer per place. gBCE stays long on a plateau. Its
+# training loss there is that of a model which gives all items one and the same score: it has only learned
+# how seldom anything is taken. And counting which item followed which (*pairs*, a Markov chain) is ahead of
+# them all. In this shop order is a matter of one or two steps, and 300 customers are few. Always print that
+# line.
 #
 # ## What goes wrong: a look ahead
 #
@@ -388,9 +395,9 @@ for name, model in {"causal": models["softmax"], "looks ahead": leak}.items():
     )
 
 # %% [markdown]
-# The loss looks much better and the recommendations get worse with every epoch: the model learns to copy
-# from the right, and in the last place there is nothing to copy. A training loss alone would never have
-# told.
+# The loss looks much better, and after a few epochs the recommendations get worse and worse: the model
+# learns to copy from the right, and in the last place there is nothing to copy. A training loss alone would
+# never have told.
 #
 # ## BERT4Rec: hide and guess
 #
@@ -445,8 +452,8 @@ ids = pad_histories(train.histories(), length=20)
 hidden = cloze_mask(np.random.default_rng(0), ids, rho=0.5)
 alike = hidden[:, -1] & (hidden.sum(axis=1) == 1)
 print(f"{alike.sum()} of {len(ids)} rows look like a recommendation")
-model = BERT4Rec(**settings | {"num_heads": 1, "hidden": 24}, rho=0.5, epochs=60)
-models["BERT4Rec"] = model.fit(train, valid=valid, rng=0, progress=False)
+model = BERT4Rec(**settings | {"num_heads": 1, "hidden": 24}, rho=0.5, epochs=50)
+model.fit(train, valid=valid, rng=0, progress=False)
 progress = ", ".join(f"{at}: {value:.2f}" for at, value in model.log.validation[9::10])
 print("BERT4Rec, validation NDCG@10 by epoch:", progress)
 print(f"on the last purchase: {ndcg(model).mean('ndcg'):.3f}")
