@@ -71,3 +71,33 @@ def test_a_row_can_be_left_out(ids: np.ndarray) -> None:
     expected[3] = 0
     assert 3 not in gradient.without(3).rows
     assert np.array_equal(gradient.without(3).dense(), expected)
+
+
+def in_pairs(values: list[np.ndarray]) -> np.ndarray:
+    """Their sum in pairs: the first with the second, the third with the fourth, and so on, then the sums."""
+    while len(values) > 1:
+        values = [sum(values[i : i + 2][1:], start=values[i]) for i in range(0, len(values), 2)]
+    return values[0]
+
+
+def test_values_of_one_id_are_summed_in_the_order_in_which_they_come() -> None:
+    ids = np.random.default_rng(0).integers(0, 3, 200)
+    values, gradient = drawn(1, ids)
+    expected = [in_pairs(list(values[ids == row])) for row in range(3)]
+    np.testing.assert_array_equal(gradient.values, expected)  # bit by bit
+
+
+@pytest.mark.parametrize("array", [np.float32, np.float64, np.complex128])
+@pytest.mark.parametrize("rows", [np.float32, np.float64, np.complex128])
+def test_a_sum_with_an_array_has_the_wider_type_of_both(array: type, rows: type) -> None:
+    gradient = F.RowGradient(np.array([1]), np.ones((1, 2), dtype=rows), (3, 2))
+    total = gradient + np.ones((3, 2), dtype=array)
+    assert total.dtype == np.result_type(array, rows)
+    assert total.tolist() == [[1, 1], [2, 2], [1, 1]]
+
+
+def test_the_sum_of_one_gradient_is_itself() -> None:
+    _, gradient = drawn(2, np.array([3, 1]))
+    total = F.add_row_gradients([gradient])
+    assert total.shape == gradient.shape
+    np.testing.assert_array_equal(total.dense(), gradient.dense())
