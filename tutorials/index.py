@@ -26,10 +26,11 @@ def with_map(readme: str, lessons: Mapping[str, Lesson]) -> str:
     rows = ["| | lesson | you will learn |", "| --- | --- | --- |"]
     for name, lesson in lessons.items():
         figure = next((cell.title for cell in lesson.cells if cell.kind == "code" and cell.title), "")
-        thumbnail = f'<img src="pages/figures/{name}-1.svg" width="170" alt="{html.escape(figure)}">' if figure else ""
+        image = f'<img src="pages/figures/{name}-1.svg" width="170" alt="{html.escape(figure)}">'
         number = f"{int(name[:2])}. "
         rows.append(
-            f"| {thumbnail} | {number}[{lesson.title}](pages/{name}.md) | {mathematics(learned(lesson))} |"
+            f"| {image if figure else ''} | {number}[{lesson.title}](pages/{name}.md) "
+            f"| {mathematics(learned(lesson))} |"
         )
     return MAP.sub(lambda m: m[1] + "\n".join(rows) + "\n" + m[2], readme)
 
