@@ -125,3 +125,11 @@ def test_a_past_may_be_continued_in_two_ways() -> None:
     assert np.array_equal(layer.extend(other, past)[0], first)
     whole, _ = layer.forward(np.concatenate([x, other], axis=1))
     np.testing.assert_allclose(first[:, 0], whole[:, -1], rtol=0, atol=1e-12, equal_nan=False)
+
+
+def test_a_sequence_without_a_batch_is_extended_like_one_in_a_batch() -> None:
+    rng = np.random.default_rng(2)
+    layer = moved(nn.EncoderBlock(rng, D, H, F))
+    x, mask = rng.standard_normal((5, D)), nn.causal_mask(5)
+    alone, one_of_one = piecewise(layer, x, mask, [2, 5]), piecewise(layer, x[None], mask[None], [2, 5])
+    np.testing.assert_allclose(alone, one_of_one[0], rtol=0, atol=1e-13, equal_nan=False)
