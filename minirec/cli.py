@@ -75,7 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     parser = build_parser()
     try:
-        options = parser.parse_args(arguments)
+        options, unknown = parser.parse_known_args(arguments)
+        if unknown:  # the parser of the command, whose help has the right ones
+            getattr(options, "parser", parser).error(f"unrecognized arguments: {' '.join(unknown)}")
         options.arguments = sys.argv[1:] if arguments is None else list(arguments)
     except SystemExit as end:  # after --help, --version or an error of argparse
         return int(end.code or 0)

@@ -221,7 +221,7 @@ def _settings(name: str, options: argparse.Namespace) -> Settings:
         if argument not in known:
             there_are = f"there are {', '.join(known)}" if known else "it has none"
             raise UsageError(f"--set {pair}: {name} has no setting {argument!r}: {there_are}")
-        settings[argument] = setting(kind_of(name), argument, text)
+        settings[argument] = setting(kind_of(name), argument, text, f"{name}.")
     try:
         kind_of(name)(**settings)
     except ValueError as error:
@@ -250,7 +250,7 @@ def _check_options(options: argparse.Namespace, names: list[str]) -> None:
 
 
 def _share(text: str) -> float:
-    if not re.fullmatch(r"0?\.[0-9]{1,9}", text) or float(text) == 0:
+    if not re.fullmatch(r"[0-9]{0,20}\.?[0-9]{1,20}(e-?[0-9]{1,3})?", text) or not 0 < float(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a number between 0 and 1, such as 0.1, got {text!r}")
     return float(text)
 
@@ -298,6 +298,11 @@ def _parts(dataset: Dataset, options: argparse.Namespace) -> Parts:
             valid_from, test_from = temporal_cuts(data, *shares)
         except ValueError as error:
             raise UsageError(f"--valid-share and --test-share: {error}") from error
+        if valid_from == test_from:
+            raise UsageError(
+                f"--valid-share is too small for these data: validation would begin with the test, at "
+                f"{_said(test_from)}, since events at the same time stay together: give a larger share"
+            )
     else:
         valid_from = _moment(options.valid_from, "--valid-from", data.timestamps)
         test_from = _moment(options.test_from, "--test-from", data.timestamps)
@@ -306,19 +311,27 @@ def _parts(dataset: Dataset, options: argparse.Namespace) -> Parts:
                 f"--valid-from {options.valid_from} lies after --test-from {options.test_from}: swap them"
             )
     train, valid, test = global_temporal(data, valid_from, test_from)
-    valid, everybody, test = known_users(train, valid), test, known_users(train, test)
-    for part, name in ((train, "training"), (valid, "validation"), (test, "test")):
+    everybody, valid, test = test, known_users(train, valid), known_users(train, test)
+    for part, name, event in (
+        (train, "training", "event"),
+        (valid, "validation", "event of a user with events in training"),
+        (test, "test", "event of a user with events in training"),
+    ):
         if len(part) == 0:
+            first, last = (_said(moment) for moment in (data.timestamps.min(), data.timestamps.max()))
             raise UsageError(
-                f"{options.data}: no event of a user who was there before is left for {name} (training ends "
-                f"at {_said(valid_from)}, test begins at {_said(test_from)}, "
-                f"{data.describe()}): give other --valid-share and --test-share, or other dates"
+                f"{options.data}: no {event} is left for {name}: training ends at {_said(valid_from)}, test "
+                f"begins at {_said(test_from)}, the events are from {first} to {last}: give other "
+                "--valid-share and --test-share, or other dates"
             )
-    users, known = (len(np.unique(part.users)) for part in (everybody, test))
+    tested, known = (len(np.unique(part.users)) for part in (everybody, test))
+    unknown = int(np.count_nonzero(~np.isin(test.items, train.items)))
     words = (
         f"global temporal: training before {_said(valid_from)}, validation before {_said(test_from)}, test "
-        f"from then on: {len(train):,}, {len(valid):,} and {len(test):,} events; {users - known:,} of "
-        f"{users:,} test users have no event in training and are left out"
+        f"from then on: {len(train):,}, {len(valid):,} and {len(test):,} events; of {data.n_users:,} users "
+        f"{known:,} are evaluated, {data.n_users - tested:,} are not since they have no event in test, and "
+        f"{tested - known:,} since they have some there and none in training; {unknown:,} test events are of "
+        "items that nobody has in training, and cannot be found but by luck"
     )
     return Parts(train, valid, test, words)
 
@@ -362,6 +375,8 @@ def _result(
     search = _search(name, settings, parts, decisive, options) if options.tune is not None else []
     if search:
         settings = tuning.best_trial(search).settings
+    # A temporal test part is without the users that training lacks: the words on the split count them apart.
+    users = np.unique(parts.test.users) if options.protocol == "temporal" else None
     evaluations, seconds = {}, 0.0
     for seed in range(options.seed, options.seed + options.seeds):
         began = time.perf_counter()
@@ -375,6 +390,7 @@ def _result(
             also_seen=parts.valid,
             k=options.k,
             metrics=metrics,
+            users=users,
             negatives=options.negatives,
             sampling=options.sampling or "uniform",
             rng=options.seed,

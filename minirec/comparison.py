@@ -82,6 +82,7 @@ def tables(compared: Comparison) -> dict[str, Table]:
     evaluations, label = compared.evaluations, compared.label
     more = {"seconds": {name: f"{result.seconds:.1f}" for name, result in results.items()}}
     seeds = list(results[baseline].seeds)
+    drawn = any(kind_of(name).uses_rng for name in results)
     if len(seeds) > 1:
         more[f"sd of {label}"] = {name: f"{_spread(result, metric):.4f}" for name, result in results.items()}
     first = evaluation.comparison(evaluations, more)
@@ -92,12 +93,13 @@ def tables(compared: Comparison) -> dict[str, Table]:
             "are over users, and leave out what another seed would change."
         )
         first.notes.extend(_by_seed(name, result, metric, label) for name, result in results.items())
-    else:
+    elif drawn:
         first.notes.append("One training each: another seed may change more than the intervals say.")
     found = {"Results": first}
     if len(results) > 1:
         pairs = evaluation.differences(evaluations, baseline, metric)
-        pairs.notes.append("Intervals and p leave out what another seed would change.")
+        if drawn:
+            pairs.notes.append("Intervals and p leave out what another seed would change.")
         if compared.asked != baseline:
             pairs.notes.append(
                 "The baseline is the best of these figures, which makes differences look surer: name one in "

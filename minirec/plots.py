@@ -9,6 +9,7 @@ matplotlib.)
 
 from __future__ import annotations
 
+import math
 import os
 import textwrap
 from collections.abc import Hashable, Mapping, Sequence
@@ -342,10 +343,11 @@ def comparison(
         axes = figure.subplots()
         place: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "fontsize": 8.5}
         above_axes: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "color": "#666666", **place}
+        decimals = _decimals([mean for mean, _, _ in results.values()])
         for row, (mean, low, high) in enumerate(results.values()):
             bar = [[mean - low], [high - mean]]
             axes.errorbar(mean, row, xerr=bar, fmt="o", color=COLORS[0], ms=6, capsize=3, lw=1.6)
-            axes.annotate(f"{mean:#.3g}".rstrip("."), (mean, row), (0, 6), **place)  # 0.100 beside 0.101
+            axes.annotate(f"{mean:.{decimals}f}", (mean, row), (0, 6), **place)
         for i, (name, value) in enumerate(reference.items()):
             axes.axvline(value, color=OTHER, ls=DASHES[1 + i % 3], lw=1.4, zorder=1)
             axes.annotate(name, (value, 1), (0, 3), **above_axes)
@@ -357,6 +359,12 @@ def comparison(
         axes.grid(axis="x")
         axes.set_xlabel(metric + (f"\n{note}" if note else ""))
     return figure
+
+
+def _decimals(values: Sequence[float]) -> int:
+    """Three digits of the largest number, and of the smallest too where four decimals show them."""
+    sizes = [2 - math.floor(math.log10(abs(value))) for value in values if value]
+    return max(0, min(sizes), min(max(sizes), 4)) if sizes else 1
 
 
 def by_size(

@@ -83,7 +83,7 @@ def add_command(commands: Any, name: str, run: Any, summary: str, examples: str)
         epilog="examples:\n" + "\n".join(f"  python -m minirec {line}" for line in examples.splitlines()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, parser=parser)
     return parser
 
 
@@ -122,8 +122,10 @@ def whole_number(least: int) -> Callable[[str], int]:
 NAMES = {int: "a whole number", float: "a finite number", str: "a word", NoneType: "null"}
 
 
-def setting(kind: type, name: str, text: str) -> Any:
+def setting(kind: type, name: str, text: str, model: str = "") -> Any:
     """`text` as the value of the constructor's argument `name`. UsageError where it is of another type.
+
+    model   before the name where --set takes it, as in "mf."
 
     >>> from minirec.models import MatrixFactorization
     >>> setting(MatrixFactorization, "lr", "1e-3"), setting(MatrixFactorization, "loss", "bpr")
@@ -142,7 +144,7 @@ def setting(kind: type, name: str, text: str) -> Any:
     if str in allowed:
         return text
     words = " or ".join(NAMES[one] for one in allowed)
-    raise UsageError(f"--set {name}={text}: {name} must be {words}")
+    raise UsageError(f"--set {model}{name}={text}: {name} must be {words}")
 
 
 def ids(text: str, option: str) -> list[str]:

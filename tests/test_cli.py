@@ -141,7 +141,9 @@ WRONG = [
     ("data shop --seed x", "--seed ... whole number from 0 up ... 'x'"),
     ("data shop --seed -1", "--seed ... whole number from 0 up ... '-1'"),
     ("data shop --seed 1_0", "--seed ... whole number ... '1_0'"),
-    ("data shop --nope", "unrecognized ... --nope"),
+    ("data shop --nope", "minirec data: unrecognized ... --nope ... minirec data --help"),
+    ("recommend --model m.npz --user 7 --k 5", "minirec recommend: ... --k 5 ... minirec recommend --help"),
+    ("--nope", "minirec: unrecognized ... --nope ... minirec --help"),
     ("data fine.csv --duplicates x", "--duplicates ... 'x' ... error ... keep ... last"),
     (f"{TRAIN} nope", "--model ... nope ... popularity ... mf-squared ... transformer"),
     # data

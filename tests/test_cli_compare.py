@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minirec import cli, cli_compare, evaluation, plots
+from minirec import cli, cli_compare, evaluation, plots, tuning
 from minirec.data import global_temporal, known_users, leave_one_out, load_dataset, temporal_cuts
 from minirec.models import EASE, MarkovChain, MatrixFactorization, Popularity
 from minirec.models.presets import PRESETS, SPACES
@@ -192,10 +192,30 @@ def test_the_temporal_protocol_by_share_and_by_date(capsys):
         assert f"training before {dates[0]}, validation before {dates[1]}, test" in out
         assert f"{len(train)}, {len(valid)} and {len(known)} events" in out
         new = len(set(test.users.tolist()) - set(train.users.tolist()))
-        assert new > 0
         everybody = len(set(test.users.tolist()))
-        assert f"{new} of {everybody} test users have no event in training and are left out" in out
+        assert 0 < new < everybody < len(USERS)
+        assert (
+            f"of {len(USERS)} users {everybody - new} are evaluated, {len(USERS) - everybody} are not since "
+            f"they have no event in test, and {new} since they have some there and none in training;"
+        ) in out
         assert int(rows[0]["users"]) == everybody - new
+        assert f", {everybody - new} users" in out  # and the protocol gives no other reason
+        assert "not evaluated" not in out
+
+
+def test_the_temporal_protocol_counts_the_test_events_of_new_items_and_filters_validation(capsys):
+    data = load_dataset("odd.csv", **COLUMNS).interactions
+    cuts = 1_500_000_000 + 3600 * 80, 1_500_000_000 + 3600 * 500
+    train, valid, test = global_temporal(data, *cuts)
+    known, tested = known_users(train, valid), known_users(train, test)
+    new = sum(item not in set(train.items.tolist()) for item in tested.items.tolist())
+    assert 0 < len(known) < len(valid)
+    assert 0 < new < len(tested)
+    how = f"--protocol temporal --valid-from {cuts[0]} --test-from {cuts[1]}"
+    code, out, _ = run(capsys, f"{ODD} --models popularity {how}")
+    assert code == 0
+    assert f"{len(train)}, {len(known)} and {len(tested)} events" in out
+    assert f"; {new} test events are of items that nobody has in training, and cannot be found but" in out
 
 
 @pytest.mark.parametrize("file", ["odd.csv", "short.csv", "milliseconds.csv"])
@@ -212,6 +232,14 @@ def test_the_printed_moments_can_be_typed(capsys, file):
     code, again, err = run(capsys, f"{data} --valid-from {split[1]} --test-from {split[2]}")
     assert (code, err) == (0, "")
     assert split[0] in again
+
+
+@pytest.mark.parametrize("share", [".05", "5e-2", "0.050"])
+def test_a_share_can_be_written_in_several_ways(capsys, share):
+    _, out, _ = run(capsys, f"{ODD} --models popularity --protocol temporal --test-share {share}")
+    _, usual, _ = run(capsys, f"{ODD} --models popularity --protocol temporal --test-share 0.05")
+    (line,) = (line for line in usual.splitlines() if line.startswith("Split: global temporal"))
+    assert line in out
 
 
 def test_without_timestamps_the_split_says_what_the_order_is(capsys):
@@ -231,6 +259,8 @@ def test_few_users_and_few_candidates_are_said(capsys):
     assert "Few candidates" not in out
     _, out, _ = run(capsys, f"{ODD} --models popularity")
     assert "Few " not in out
+    _, out, _ = run(capsys, f"{ODD} --models popularity --groups")
+    assert re.search(r"^Few users, fewer than 30, in under \d+; .*: such intervals are rough\.$", out, re.M)
 
 
 def test_what_another_seed_and_the_choice_of_the_baseline_would_change_is_said(capsys):
@@ -239,15 +269,19 @@ def test_what_another_seed_and_the_choice_of_the_baseline_would_change_is_said(c
         "leave out what another seed would change.",
     )
     best = "The baseline is the best of these figures, which makes differences look surer"
-    _, out, _ = run(capsys, f"{ODD} --models popularity,ease --out said")
+    _, out, _ = run(capsys, f"{ODD} --models popularity,mf --out said")
     assert all(words in out for words in (one, pairs, best))
     assert best in Path("said/results.md").read_text(encoding="utf-8")
-    _, out, _ = run(capsys, f"{ODD} --models popularity,ease --seeds 2 --baseline ease")
+    _, out, _ = run(capsys, f"{ODD} --models mf,ease --seeds 2 --baseline ease")
     assert pairs in out
     assert one not in out
     assert best not in out
-    _, out, _ = run(capsys, f"{ODD} --models popularity")
+    _, out, _ = run(capsys, f"{ODD} --models mf")
     assert one in out
+    _, out, _ = run(capsys, f"{ODD} --models popularity,markov,ease")  # nothing in them is drawn
+    assert one not in out
+    assert pairs not in out
+    assert best in out
 
 
 def test_several_seeds_give_means_and_the_spread(capsys):
@@ -291,10 +325,52 @@ def test_tuning_looks_at_validation_only_and_says_its_winner(capsys):
     assert f"`{said[4]}`, the best of 3 choices on validation" in Path("tuned/results.md").read_text()
 
 
+def test_tuning_has_the_cut_off_and_the_seed_of_the_command(capsys):
+    _, train, valid, _ = fitted()
+    trials = {}
+    for seed, k in ((2, 2), (0, 2), (2, 10)):
+
+        def measure(settings, seed=seed, k=k):
+            model = MatrixFactorization(**settings).fit(train, valid=valid, rng=seed, progress=False)
+            return evaluation.evaluate(model, train, valid, k=k, metrics=("ndcg",)).mean("ndcg")
+
+        trials[seed, k] = tuning.random_search(measure, MF, SPACES["mf"], 3, seed)
+    best = {key: tuning.best_trial(found) for key, found in trials.items()}
+    first, preset = best[2, 2], trials[2, 2][0].value
+    assert first.settings not in (best[0, 2].settings, MF)  # else the seed of the search changes nothing
+    assert (
+        len({round(found[0].value, 4) for found in trials.values()}) == 3
+    )  # nor that of the training, nor k
+    code, out, _ = run(capsys, f"{ODD} --models mf --tune 3 --seed 2 -k 2")
+    assert code == 0
+    assert f"validation NDCG@2 {first.value:.4f}, of the preset {preset:.4f}: " in out
+    assert f"lr={first.settings['lr']!r})" in out
+
+
+def test_negatives_are_the_same_for_every_seed_of_a_training(capsys):
+    models, train, valid, test = fitted()
+    model, drawn = models["popularity"], {"also_seen": valid, "negatives": 5}
+    wanted, other = (evaluation.evaluate(model, train, test, rng=s, **drawn).mean("ndcg") for s in (4, 5))
+    assert f"{wanted:.4f}" != f"{other:.4f}"
+    code, out, _ = run(capsys, f"{ODD} --models popularity --negatives 5 --seed 4 --seeds 2")
+    assert code == 0
+    assert "NDCG@10 of popularity by seed: the same each time." in out
+    assert f"popularity, seed 5: NDCG@10 {wanted:.4f}," in out
+
+
 def test_labels_of_the_figure_have_the_same_number_of_digits():
-    results = {str(mean): (mean, 0.9 * mean, 1.2 * mean) for mean in (0.1, 0.101, 0.25, 1.0)}
-    labels = [text.get_text() for text in plots.comparison(results).axes[0].texts]
-    assert labels == ["0.100", "0.101", "0.250", "1.00"]
+    for labels in (
+        ["0.100", "0.101", "0.250", "1.000"],
+        ["0.0885", "0.1110"],  # three digits of the smallest, not three of each
+        ["0.0012", "0.9000"],  # and four decimals at most
+        ["0.000", "0.500"],
+        ["0.00000", "0.00123"],  # but three digits of the largest
+        ["-0.120", "0.100"],
+        ["12.0", "230.0"],
+        ["0.0", "0.0"],
+    ):
+        results = {f"model {row}": (float(label),) * 3 for row, label in enumerate(labels)}
+        assert [text.get_text() for text in plots.comparison(results).axes[0].texts] == labels
 
 
 def test_sampled_figures_are_labelled_everywhere(capsys, monkeypatch):
@@ -392,7 +468,9 @@ WRONG = [
     (f"{ODD} --models mf --set mf.epochs", "MODEL.NAME=VALUE ... got 'mf.epochs'"),
     (f"{ODD} --models mf --set ease.reg=5", "--set ease.reg=5 ... among --models ... mf"),
     (f"{ODD} --models mf --set mf.nope=5", "mf has no setting 'nope' ... there are dim, loss"),
-    (f"{ODD} --models mf --set mf.dim=x", "dim must be a whole number"),
+    (f"{ODD} --models mf --set mf.dim=x", "--set mf.dim=x: dim must be a whole number"),
+    (f"{ODD} --models markov --set markov.epsilon=nan", "--set markov.epsilon=nan: epsilon must be a finite"),
+    (f"{ODD} --models mf --k 5", "unrecognized arguments: --k 5 ... python -m minirec compare --help"),
     (f"{ODD} --models mf --set mf.dim=0", "--set mf.dim=0 ... mf: dim must be at least 1 ... got 0"),
     (f"{ODD} --models popularity --set popularity.x=1", "popularity has no setting 'x' ... it has none"),
     (f"{ODD} --models ease,mf-squared", "mf-squared ... learns from ratings ... odd.csv ... --rating-column"),
@@ -403,7 +481,11 @@ WRONG = [
     (f"{ODD} --models mf --protocol x", "--protocol ... 'x' ... leave-one-out ... temporal"),
     (f"{ODD} --models mf --protocol temporal --test-share 1", "--test-share ... between 0 and 1 ... '1'"),
     (f"{ODD} --models mf --protocol temporal --test-share 0.0", "--test-share ... between 0 and 1"),
+    (f"{ODD} --models mf --protocol temporal --test-share 1e0", "--test-share ... between 0 and 1 ... '1e0'"),
+    (f"{ODD} --models mf --protocol temporal --test-share nan", "--test-share ... between 0 and 1 ... 'nan'"),
     (f"{ODD} --models mf --protocol temporal --test-share .6 --valid-share .5", "below 1"),
+    (f"{ODD} --models mf --protocol temporal --valid-share 1e-3",
+     "--valid-share is too small for these data ... begin with the test, at 2017-0 ... a larger share"),
     (f"{ODD} --models mf --protocol temporal --test-from 2017-08-01", "both --valid-from and --test-from"),
     (f"{ODD} --models mf --protocol temporal --valid-from 2017-08-01 --test-from 2017-07-25",
      "--valid-from 2017-08-01 lies after --test-from 2017-07-25 ... swap"),
@@ -413,9 +495,9 @@ WRONG = [
      "'2016' is no date ... no timestamp such as 15"),
     (f"{ODD} --models mf --protocol temporal --valid-share .1 --test-from 2017-08-01", "say the same thing"),
     (f"{ODD} --models mf --protocol temporal --valid-from 2016-01-01 --test-from 2017-08-01",
-     "no event ... left for training ... 2016-01-01T00:00:00 ... 2017-07-14 ... other dates"),
+     "no event is left for training: ... 2016-01-01T00:00:00 ... from 2017-07-14T ... other dates"),
     (f"{ODD} --models mf --protocol temporal --valid-from 2017-08-01 --test-from 2018-01-01",
-     "no event ... left for test"),
+     "no event of a user with events in training is left for test"),
     ("--data timeless.csv --models ease --protocol temporal", "timestamps ... timeless.csv has none"),
     ("--data nope.csv --models ease", "nope.csv: no such file"),
 ]

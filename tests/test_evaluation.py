@@ -196,7 +196,7 @@ def test_users_without_a_test_item_are_left_out_and_counted(split):
     result = evaluate(Fixed(truth_of(test)), train, fewer)
     assert result.left_out == 3
     assert result.users.tolist() == [u for u in range(U) if u not in (0, 4, 11)]
-    assert "20 users (3 without a test item left out)" in result.protocol
+    assert "20 users (3 not evaluated: nothing held out)" in result.protocol
     assert result.mean("hit_rate") == 1.0  # not diluted by zeros
 
 
@@ -346,6 +346,19 @@ def test_novelty_counts_the_users_of_the_training_part():
     assert result.novelty == math.log2(3 / 2)
     result = evaluate(Fixed([[0, 0, 1.0]] * 3), train, test, also_seen=valid, k=1, users=[0, 1])
     assert result.novelty == math.log2(3)
+
+
+def test_users_of_the_id_map_without_an_event_in_training_are_none_of_its_users():
+    # users 3 and 4 come later: the shares are of the three who were there, all of whom have item 1
+    x = Interactions([0, 0, 1, 2, 0, 3, 4], list("abbbcac"))
+    train, test = x.select(np.arange(4)), x.select(np.arange(4, 7))
+    result = evaluate(Fixed([[1.0, 0.0, 2.0]] * 5), train, test, k=1)
+    assert [row.tolist() for row in result.recommended] == [[2]] * 3
+    assert result.novelty == math.log2(3)  # the most that an item can have
+    result = evaluate(Fixed([[1.0, 2.0, 0.0]] * 5), train, test, k=1, users=[3, 4])
+    assert result.novelty == 0.0
+    empty = train.select(np.zeros(0, dtype=np.int64))
+    assert np.isnan(evaluate(Fixed([[1.0, 0.0, 2.0]] * 5), empty, test).novelty)
 
 
 def test_lists_break_ties_by_item_index():
@@ -576,8 +589,9 @@ def test_pairs_leave_out_users_for_whom_the_metric_is_not_defined(split):
 def test_an_average_is_of_each_user(split):
     train, valid, test = split
     tables = [np.random.default_rng(seed).normal(size=(U, I)) for seed in (11, 12, 13)]
-    each = [evaluate(Fixed(table), train, test, also_seen=valid) for table in tables]
+    each = [evaluate(Fixed(table), train, test, also_seen=valid, k=1) for table in tables]
     mean = average(each)
+    assert mean.coverage != each[0].coverage  # with k = 10 all items would be recommended to somebody
     for name in mean.values:
         by_hand = [(a + b + c) / 3 for a, b, c in zip(*(e.values[name] for e in each), strict=True)]
         assert np.allclose(mean.values[name], by_hand, rtol=0, atol=EXACT)
@@ -588,10 +602,10 @@ def test_an_average_is_of_each_user(split):
     assert high - low < max(e.interval("ndcg")[1] - e.interval("ndcg")[0] for e in each)
     assert average(each[:1]).mean("ndcg") == each[0].mean("ndcg")
     for other in (
-        evaluate(Fixed(tables[0]), train, test, also_seen=valid, users=range(5)),
+        evaluate(Fixed(tables[0]), train, test, also_seen=valid, k=1, users=range(5)),
         evaluate(Fixed(tables[0]), train, test, also_seen=valid, k=5),
-        evaluate(Fixed(tables[0]), train, test, also_seen=valid, metrics=("ndcg",)),
-        evaluate(Fixed(tables[0]), train, test),
+        evaluate(Fixed(tables[0]), train, test, also_seen=valid, k=1, metrics=("ndcg",)),
+        evaluate(Fixed(tables[0]), train, test, k=1),
     ):
         with pytest.raises(ValueError, match="same users, metrics, cut-off and protocol"):
             average([each[0], other])

@@ -38,12 +38,12 @@ class Evaluation(NamedTuple):
 
     values: dict[str, Array]  # {metric: (U',)}, one number per evaluated user
     users: Array  # (U',) internal indices of the evaluated users
-    left_out: int  # users without a relevant item
+    left_out: int  # users with nothing in the held-out part
     k: int
     protocol: str  # in words
     recommended: list[Array]  # the top k of each evaluated user, ties broken by item index, low first
     coverage: float  # of these lists
-    novelty: float  # of these lists, in bits; NaN if there is nothing to recommend
+    novelty: float  # of these lists, in bits; NaN for empty lists or an empty training part
     candidates: Array | None = None  # (U',) how many items were ranked for each evaluated user
 
     def mean(self, metric: str) -> float:
@@ -101,10 +101,11 @@ def evaluate(
                 many users of `train` have the item. Where there are fewer, all are drawn, and the protocol
                 says how many there were
 
-    Users without a test item are left out and counted. A test item that the user has already seen is not a
+    Users with nothing in `test` are left out and counted. A test item that the user has already seen is not a
     candidate: it counts as relevant and is never found, and the protocol says how many there are. AUC is NaN
     for a user whose candidates are all relevant. The lists behind coverage and novelty break ties by item
-    index; the metrics take the expectation over ties instead. Novelty counts users of `train` alone.
+    index; the metrics take the expectation over ties instead. Novelty counts users with an event in `train`
+    alone.
 
     Raises ValueError for NaN or infinite scores (with the user), scores of another shape, parts of different
     data sets, k < 1 and no user left; KeyError for an unknown metric; IndexError for an unknown user.
@@ -131,6 +132,7 @@ def evaluate(
         raise ValueError(f"none of the {len(asked)} users has an item in the test part: nothing to evaluate")
 
     generator, counts = np.random.default_rng(rng), item_users(train)
+    n_known = len(np.unique(train.users))  # the id map may hold users of later parts alone
     values: dict[str, list[float]] = {name: [] for name in metrics}
     recommended: list[Array] = []
     candidates, negatives_drawn = [], []
@@ -174,7 +176,7 @@ def evaluate(
         ),
         recommended=recommended,
         coverage=M.coverage(recommended, train.n_items),
-        novelty=M.novelty(recommended, counts, train.n_users) if any(map(len, recommended)) else np.nan,
+        novelty=M.novelty(recommended, counts, n_known) if n_known and any(map(len, recommended)) else np.nan,
         candidates=np.array(candidates),
     )
 
@@ -315,7 +317,7 @@ def _protocol(
             else f"SAMPLED: ranked against {sampled}",
             "seen items removed" + ("" if also_seen is None else " (training and validation)"),
             "ties by expectation",
-            f"{len(users)} users" + (f" ({left_out} without a test item left out)" if left_out else ""),
+            f"{len(users)} users" + (f" ({left_out} not evaluated: nothing held out)" if left_out else ""),
             *([f"{unreachable} test items already seen and so never found"] if unreachable else []),
         ]
     )

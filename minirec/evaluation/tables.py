@@ -118,14 +118,18 @@ def group_table(
     `title` says what the groups are, such as "events in the history".
     """
     by_model = {model: group_means(e, parts, metric) for model, e in evaluations.items()}
-    rows = []
+    rows, few = [], []
     for name in parts:
         found = [means[name] for means in by_model.values() if name in means]
         if found:
             cells = [_of_group(means.get(name)) for means in by_model.values()]
             rows.append([name, str(max(mean.users for mean in found)), *cells])
+            if min(mean.users for mean in found) < FEW:
+                few.append(name)
     label = next(iter(evaluations.values())).label(metric)
     notes = [f"{label} by group, in brackets the 95 % bootstrap interval over the users of the group."]
+    if few:
+        notes.append(f"Few users, fewer than {FEW}, in {'; '.join(few)}: such intervals are rough.")
     return Table([title, "users", *evaluations], rows, notes)
 
 

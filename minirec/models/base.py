@@ -49,6 +49,7 @@ class Recommender(ABC):
     """
 
     uses_histories = False
+    uses_rng = True  # False: nothing is drawn, so every seed gives the same model
 
     user_ids: list[Any]
     item_ids: list[Any]
@@ -340,12 +341,15 @@ def refuse_checkpoint(model: Recommender, checkpoint: str | Path | None, why: st
         raise ValueError(f"checkpoint {checkpoint}: {type(model).__name__} {why}: leave it out")
 
 
-def check_count(name: str, value: Any) -> None:
-    """Raise a TypeError or ValueError for what is not a whole number of at least 1."""
+def check_count(name: str, value: Any, instead: str = "", *, least: int = 1) -> None:
+    """Raise a TypeError or ValueError for what is no whole number of at least `least`.
+
+    instead   what else is allowed, in words, as in ", or None for all"
+    """
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name} must be a whole number, got {value!r}")
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, got {value}")
+        raise TypeError(f"{name} must be a whole number{instead}, got {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}{instead}, got {value}")
 
 
 def keeps_the_old_model(fit: Callable[P, R]) -> Callable[P, R]:

@@ -40,6 +40,7 @@ class EASE(Recommender):
     """
 
     uses_histories = True
+    uses_rng = False
 
     B: Array  # (I, I)
 

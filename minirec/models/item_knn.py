@@ -47,6 +47,7 @@ class ItemKNN(Recommender):
     """
 
     uses_histories = True
+    uses_rng = False
 
     S: Array  # (I, I) similarities; neighbors=None
     neighbor_items: Array  # (I, K) the nearest of each item, best first; otherwise

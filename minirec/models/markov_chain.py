@@ -37,6 +37,7 @@ class MarkovChain(Recommender):
     """
 
     uses_histories = True
+    uses_rng = False
 
     N: InteractionMatrix  # (I, I)
     counts: Array  # (I,)

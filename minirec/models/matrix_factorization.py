@@ -21,7 +21,7 @@ from minirec.checkpoint import identity
 from minirec.data import sampling
 from minirec.data.interactions import Interactions
 from minirec.functional import Array
-from minirec.models.base import Recommender, keeps_the_old_model, one_of
+from minirec.models.base import Recommender, check_count, keeps_the_old_model, one_of
 
 LOSSES = ("squared", "bce", "bpr")
 NAME = "MatrixFactorization"
@@ -126,11 +126,10 @@ class MatrixFactorization(Recommender):
         self.epochs = (20 if squared else 40) if epochs is None else epochs
         self.batch_size, self.patience = batch_size, patience
         for name in ("dim", "epochs", "batch_size", "patience"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+            check_count(name, getattr(self, name))
         for name in ("lr", "reg"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be at least 0 and finite, got {getattr(self, name)}")
 
     mu: float
     P: Array  # (U, D)

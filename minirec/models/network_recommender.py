@@ -9,7 +9,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field, fields
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -19,8 +19,6 @@ from minirec.data.interactions import Interactions
 from minirec.functional import Array
 from minirec.models.base import Recommender, check_count, keeps_the_old_model, one_of
 from minirec.nn.module import Grads
-
-COUNTS = ("embedding_dim", "num_heads", "num_layers", "length", "batch_size", "epochs", "patience")
 
 
 class Examples(NamedTuple):
@@ -58,25 +56,26 @@ class NetworkRecommender(Recommender):
     network: nn.Module = field(init=False, repr=False)
     log: training.TrainingLog = field(init=False, repr=False)
 
+    whole_numbers: ClassVar[tuple[str, ...]] = (  # the arguments that are whole numbers of at least 1
+        "embedding_dim", "num_heads", "num_layers", "length", "batch_size", "epochs", "patience",
+    )  # fmt: skip
     hidden_default = "embedding_dim"  # what None stands for, in words
     clip = np.inf  # of the global gradient norm
 
     def __post_init__(self) -> None:
         one_of("dtype", self.dtype, ("float32", "float64"))
-        for name in COUNTS:
+        for name in self.whole_numbers:
             check_count(name, getattr(self, name))
         if self.embedding_dim % self.num_heads:
             raise ValueError(
                 f"embedding_dim {self.embedding_dim} is not divisible by num_heads {self.num_heads}"
             )
-        if self.hidden is not None and self.hidden < 1:
-            raise ValueError(
-                f"hidden must be at least 1, or None for {self.hidden_default}, got {self.hidden}"
-            )
+        if self.hidden is not None:
+            check_count("hidden", self.hidden, f", or None for {self.hidden_default}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout}")
-        if not self.lr >= 0:
-            raise ValueError(f"lr must be at least 0, got {self.lr}")
+        if not 0 <= self.lr < np.inf:
+            raise ValueError(f"lr must be at least 0 and finite, got {self.lr}")
 
     @abstractmethod
     def build(self, rng: np.random.Generator) -> nn.Module:

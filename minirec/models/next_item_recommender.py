@@ -47,12 +47,12 @@ class NextItemRecommender(SequenceRecommender):
 
     network: Any = field(init=False, repr=False)
 
+    whole_numbers = (*SequenceRecommender.whole_numbers, "n_negatives")
+
     def __post_init__(self) -> None:
         one_of("loss", self.loss, step_loss.LOSSES)
         one_of("residual", self.residual, tuple(RESIDUALS))
         super().__post_init__()
-        if self.n_negatives < 1:
-            raise ValueError(f"n_negatives must be at least 1, got {self.n_negatives}")
         if not 0 <= self.gbce_t <= 1:
             raise ValueError(f"gbce_t must be in [0, 1], got {self.gbce_t}")
         if not 0 <= self.beta2 < 1:

@@ -14,6 +14,8 @@ from minirec.models.base import Recommender, refuse_checkpoint
 class Popularity(Recommender):
     """score(u, i) = number of training interactions of item i, the same for every user."""
 
+    uses_rng = False
+
     counts: Array  # (I,)
 
     def fit(

@@ -196,7 +196,9 @@ def step_examples(
     n_items = seen.shape[1]
     usable = targets.any(axis=1)
     if not usable.any():
-        raise ValueError("no user has two events, so there is no next item to learn from")
+        raise ValueError(
+            "no user has two events in the training part, so there is no next item to learn from"
+        )
     if loss == "bce":
         usable &= seen.row_counts() < n_items
         if not usable.any():

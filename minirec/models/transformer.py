@@ -20,7 +20,7 @@ from minirec.data import sampling
 from minirec.data.interactions import Interactions
 from minirec.data.sequences import Prefixes, pad_histories
 from minirec.functional import Array
-from minirec.models.base import one_of
+from minirec.models.base import check_count, one_of
 from minirec.models.candidate_loss import LOSSES, candidate_loss_backward, candidate_loss_forward
 from minirec.models.network_recommender import Examples, NetworkRecommender
 from minirec.models.transformer_network import TransformerNetwork
@@ -68,8 +68,7 @@ class TransformerRecommender(NetworkRecommender):
         one_of("candidates", self.candidates, ("pointwise", "listwise"))
         one_of("loss", self.loss, LOSSES)
         super().__post_init__()
-        if self.negatives < 1 and self.loss != "squared":
-            raise ValueError(f'negatives must be at least 1 with loss="{self.loss}", got {self.negatives}')
+        check_count("negatives", self.negatives, least=0 if self.loss == "squared" else 1)
         self.uses_histories = self.source == "history"
         self.mu = 0.0
 
@@ -136,10 +135,11 @@ class TransformerRecommender(NetworkRecommender):
         return self._score_sources(users[:, None], items)
 
     def score_histories(self, histories: Sequence[Array], items: Array | None = None) -> Array:
-        """source="user" cannot read a history: unseen users get mean scores of (at most 256) others."""
+        """source="user" cannot read a history: unseen users get mean scores of (at most 256) known ones."""
         histories = self.check_histories(histories)
         if self.source == "user":
-            some = np.unique(np.linspace(0, self.n_users - 1, 256).astype(np.int64))
+            known = np.flatnonzero([len(history) for history in self.histories])  # the others never learned
+            some = known[np.unique(np.linspace(0, len(known) - 1, 256).astype(np.int64))]
             if items is None or self.check_items(items).ndim == 1:
                 return np.tile(self.score(some, items).mean(axis=0), (len(histories), 1))
             rows = np.broadcast_to(items, (len(histories), np.shape(items)[-1]))  # each user's own items

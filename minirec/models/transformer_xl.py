@@ -18,6 +18,7 @@ from minirec import functional as F
 from minirec import nn
 from minirec.data.sequences import pad_histories, trimmed
 from minirec.functional import Array
+from minirec.models.base import check_count
 from minirec.models.next_item_recommender import RESIDUALS, NextItemRecommender
 from minirec.nn.module import Grads, prefixed
 
@@ -161,14 +162,13 @@ class TransformerXL(NextItemRecommender):
 
     network: TransformerXLNetwork = field(init=False, repr=False)
 
+    whole_numbers = (*NextItemRecommender.whole_numbers, "segment")
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.segment < 1:
-            raise ValueError(f"segment must be at least 1, got {self.segment}")
         if self.segment > self.length:
             raise ValueError(f"segment must be at most length {self.length}, got {self.segment}")
-        if self.memory < 0:
-            raise ValueError(f"memory must be at least 0, got {self.memory}")
+        check_count("memory", self.memory, least=0)
         if self.memory and self.segment == self.length:
             raise ValueError(
                 f"memory {self.memory} would be read in scoring and never learned: with length = segment = "

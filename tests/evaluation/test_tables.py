@@ -82,6 +82,19 @@ def test_a_group_table_has_a_column_per_model():
     assert table.rows[1][1] == "3"  # of whom it is defined for two
 
 
+def test_groups_of_few_users_are_named():
+    users = np.arange(89)
+    big = {"": made(7)._replace(users=users, values={"ndcg": np.linspace(0, 1, 89)})}
+    parts = {"under 5": users[:29], "5 to under 20": users[29:59], "20 and more": users[59:]}
+    few = "Few users, fewer than 30, in under 5: such intervals are rough."
+    assert group_table(big, parts, "ndcg", "events").notes[1:] == [few]
+    del parts["under 5"]
+    assert group_table(big, parts, "ndcg", "events").notes[1:] == []
+    gap = big | {"gap": big[""]._replace(values={"ndcg": np.where(users == 60, np.nan, 0.5)})}
+    notes = group_table(gap, parts, "ndcg", "events").notes[1:]  # of 30 users it is defined for 29
+    assert [note.split(" in ")[1].split(":")[0] for note in notes] == ["20 and more"]
+
+
 def test_the_file_of_users_reads_back(tmp_path):
     ids = [f'u,"{i}' for i in range(12)]
     auc = np.array([0.5, np.nan, 1.0, 0.0, 1 / 3])

@@ -423,8 +423,32 @@ def test_the_same_seed_gives_the_same_bits(kind: str) -> None:
     for name, array in again.state().items():
         assert np.array_equal(array, first[name]), name
     other = KINDS[kind]().fit(log(str), rng=6, progress=False)
-    if kind not in COUNTED:
-        assert any(not np.array_equal(array, first[name]) for name, array in other.state().items())
+    changed = any(not np.array_equal(array, first[name]) for name, array in other.state().items())
+    assert changed == other.uses_rng == (kind not in COUNTED)
+
+
+NETWORKS = (BERT4Rec, SASRec, TransformerRecommender, TransformerXL)
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_every_network_refuses_what_is_no_count(kind: type[Any]) -> None:
+    own = {
+        BERT4Rec: [],
+        SASRec: ["n_negatives"],
+        TransformerRecommender: ["negatives"],
+        TransformerXL: ["n_negatives", "segment", "memory"],
+    }
+    common = ["embedding_dim", "num_heads", "num_layers", "length", "hidden", "batch_size", "epochs"]
+    for name in [*common, "patience", *own[kind]]:
+        for value in (8.0, 2.5, True, "8"):
+            or_none = f", or None for {kind.hidden_default}" if name == "hidden" else ""
+            with pytest.raises(TypeError, match=f"^{name} must be a whole number{or_none}, got {value!r}$"):
+                kind(**{name: value})
+        least = {"num_heads": 1} | ({"segment": 1, "memory": 0} if kind is TransformerXL else {})
+        assert getattr(kind(**least | {name: np.int64(1)}), name) == 1
+    for lr in (-1.0, np.inf, np.nan):
+        with pytest.raises(ValueError, match=f"lr must be at least 0 and finite, got {lr}"):
+            kind(lr=lr)
 
 
 @every_kind

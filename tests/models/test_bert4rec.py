@@ -430,6 +430,14 @@ def test_settings_that_cannot_be_are_refused(options: dict[str, Any], words: str
         BERT4Rec(8, 2, **options)
 
 
+def test_the_standard_deviations_at_the_start() -> None:
+    train = Interactions(np.arange(997) % 7, np.arange(997))
+    model = BERT4Rec(64, 2, 1, length=499, epochs=1, lr=0.0).fit(train, rng=0, progress=False)
+    params = model.params()
+    for name, std in (("item_embedding.E", 0.02), ("position_embedding.E", 0.006)):
+        assert abs(params[name][1:-1].std() / std - 1) < 0.02  # of 31,000 numbers or more, 5 standard errors
+
+
 def test_hidden_is_four_widths_unless_given() -> None:
     assert random_model("pre", hidden=None).network.encoder.blocks[0].feed_forward.expand.W.shape == (4, 16)
     assert random_model("pre", hidden=3).network.encoder.blocks[0].feed_forward.expand.W.shape == (4, 3)

@@ -323,6 +323,8 @@ def test_somebody_who_has_taken_everything_gives_no_pairs() -> None:
         ({"dtype": "float16"}, "dtype must be one of 'float32', 'float64', got 'float16'"),
         ({"method": "per-rating", "loss": "bpr"}, '"per-rating" is for loss="squared", got loss=\'bpr\''),
         ({"dim": 0}, "dim must be at least 1, got 0"),
+        ({"lr": math.inf}, "lr must be at least 0 and finite, got inf"),
+        ({"reg": math.inf}, "reg must be at least 0 and finite, got inf"),
         ({"epochs": 0}, "epochs must be at least 1, got 0"),
         ({"batch_size": -1}, "batch_size must be at least 1, got -1"),
         ({"patience": 0}, "patience must be at least 1, got 0"),
@@ -331,6 +333,13 @@ def test_somebody_who_has_taken_everything_gives_no_pairs() -> None:
 def test_settings_that_are_refused(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         MatrixFactorization(**settings)
+
+
+@pytest.mark.parametrize("name", ["dim", "epochs", "batch_size", "patience"])
+@pytest.mark.parametrize("value", [2.5, True])
+def test_what_is_no_count_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(TypeError, match=f"{name} must be a whole number, got {value}"):
+        MatrixFactorization(**{name: value})
 
 
 @pytest.mark.parametrize("method", ["mini-batch", "per-rating"])

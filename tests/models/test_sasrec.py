@@ -264,7 +264,10 @@ def test_who_has_met_every_item_is_left_out_where_unseen_items_are_drawn() -> No
         small(loss=loss).fit(lonely, rng=0, progress=False)
     for other in ("softmax", "sampled_softmax", "gbce"):
         small(loss=other).fit(lonely, rng=0, progress=False)
-    with pytest.raises(ValueError, match="no user has two events, so there is no next item to learn from"):
+    with pytest.raises(
+        ValueError,
+        match="no user has two events in the training part, so there is no next item to learn from",
+    ):
         small(loss=loss).fit(Interactions(list("abc"), list("xyz")), rng=0, progress=False)
 
 
@@ -398,7 +401,8 @@ def test_a_score_is_the_state_after_the_last_item_times_the_row_of_the_item() ->
         ({"length": 0}, "length must be at least 1, got 0"),
         ({"hidden": 0}, "hidden must be at least 1, or None for embedding_dim, got 0"),
         ({"dropout": 1.0}, "dropout must be at least 0 and below 1, got 1.0"),
-        ({"lr": math.nan}, "lr must be at least 0, got nan"),
+        ({"lr": math.nan}, "lr must be at least 0 and finite, got nan"),
+        ({"lr": math.inf}, "lr must be at least 0 and finite, got inf"),
         ({"beta2": 1.0}, "beta2 must be at least 0 and below 1, got 1.0"),
         ({"dtype": "float16"}, "dtype must be one of"),
     ],

@@ -262,6 +262,14 @@ def test_an_unseen_user_gets_the_mean_of_all_users_where_the_source_is_the_user(
     assert all(np.array_equal(row, expected) for row in scores)
 
 
+def test_users_without_an_event_are_not_in_that_mean() -> None:
+    x = sequences()
+    train = x.select(x.users % 3 > 0)  # the vectors of the others are as they were drawn
+    model = small(source="user").fit(train, rng=0, progress=False)
+    expected = model.score(np.flatnonzero(np.arange(20) % 3)).mean(axis=0)
+    assert np.array_equal(model.score_histories([np.array([1, 2])])[0], expected)
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
@@ -272,7 +280,7 @@ def test_an_unseen_user_gets_the_mean_of_all_users_where_the_source_is_the_user(
         ({"length": 0}, "length must be at least 1, got 0"),
         ({"num_layers": 0}, "num_layers must be at least 1, got 0"),
         ({"epochs": -1}, "epochs must be at least 1, got -1"),
-        ({"negatives": 0}, 'negatives must be at least 1 with loss="softmax", got 0'),
+        ({"negatives": 0}, "negatives must be at least 1, got 0"),
     ],
 )
 def test_settings_that_are_refused(settings: dict[str, Any], words: str) -> None:
