@@ -131,3 +131,10 @@ def test_a_memory_is_not_written_into() -> None:
     x, u, w = (frozen(rng.standard_normal(shape)) for shape in ((B, T, D), (H, K), (H, K)))
     y, cache = block().forward(x, u, w, memory=memory)
     block().backward(frozen(y), cache)  # whoever writes raises ValueError
+
+
+def test_nothing_is_dropped_unless_it_is_asked_for() -> None:
+    block = nn.RelativeBlock(np.random.default_rng(0), 4, 2, 3)
+    x, u, w = np.ones((1, 200, 4)), np.zeros((2, 2)), np.zeros((2, 2))
+    dropped = block.forward(x, u, w, rng=np.random.default_rng(1))[0]
+    np.testing.assert_array_equal(dropped, block.forward(x, u, w)[0])
