@@ -367,10 +367,11 @@ def test_without_lazy_a_gradient_by_rows_is_the_same_as_an_array(make: Callable[
         assert np.array_equal(one["E"], two["E"])
 
 
+@pytest.mark.parametrize("part", [6, 2])  # two rows; less than one
 @pytest.mark.parametrize("lazy", [False, True])
 @pytest.mark.parametrize("make", LAZY)
 def test_a_table_that_moves_in_parts_gets_the_same_bits(
-    make: Callable[[bool], Any], lazy: bool, monkeypatch: pytest.MonkeyPatch
+    make: Callable[[bool], Any], lazy: bool, part: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = np.random.default_rng(0)
     start, bias = rng.standard_normal((13, 3)), rng.standard_normal(7)
@@ -381,11 +382,25 @@ def test_a_table_that_moves_in_parts_gets_the_same_bits(
             grads = {"E": RowGradient(read, rng.standard_normal((len(read), 3)), (13, 3)), "b": bias}
             monkeypatch.setattr(optim, "PART", 10**9)
             one.step(whole, grads)
-            monkeypatch.setattr(optim, "PART", 6)  # two rows
+            monkeypatch.setattr(optim, "PART", part)
             other.step(parts, grads, each=(map, pool.map)[step % 2])
             assert np.array_equal(whole["E"], parts["E"])
             assert np.array_equal(whole["b"], parts["b"])
     assert (whole["E"] != start).all()
+
+
+@pytest.mark.parametrize("kind", [optim.SGD, optim.Adam, optim.AdamW])
+def test_steps_are_dense_unless_lazy_ones_are_asked_for(kind: Any) -> None:
+    optimizer = kind(0.1)
+    assert getattr(optimizer, "adam", optimizer).lazy is False  # AdamW steps by its Adam
+
+
+def test_the_state_of_adam_holds_the_means_of_gradients_and_of_their_squares() -> None:
+    optimizer, g = optim.Adam(0.1, beta1=0.75, beta2=0.5), np.array([2.0, -4.0])
+    optimizer.step({"x": np.zeros(2)}, {"x": g})
+    state = optimizer.state()
+    assert state["m"]["x"].tolist() == [0.5, -1.0]
+    assert state["v"]["x"].tolist() == [2.0, 8.0]
 
 
 @pytest.mark.parametrize("make", LAZY)
