@@ -93,7 +93,8 @@ def test_the_check_notices_a_changed_page(tmp_path: Path, before: str, after: st
     text, _ = made(tmp_path)
     assert before in text
     assert build.stale(text, text) is None
-    assert build.stale(text.replace(before, after, 1), text) is not None
+    line = 1 + text[: text.index(before)].count("\n")
+    assert build.stale(text.replace(before, after, 1), text).startswith(f"line {line}: ")
 
 
 def test_the_last_digit_of_an_output_may_differ() -> None:

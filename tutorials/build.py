@@ -57,15 +57,15 @@ def stale(committed: str, fresh: str) -> str | None:
     old_parts, new_parts = OUTPUT.split(committed), OUTPUT.split(fresh)
     line = 1
     for old, new in zip(old_parts, new_parts, strict=False):
-        olds, news = list(tokens(old)), list(tokens(new))
+        found, now = tokens(old), tokens(new)
+        olds, news = ([word for word, _ in words] for words in (found, now))
         same = equal if old.startswith("```text") and new.startswith("```text") else str.__eq__
         if len(olds) != len(news) or not all(map(same, olds, news)):
-            at = next(
-                (i for i, pair in enumerate(zip(olds, news, strict=False)) if not same(*pair)),
-                min(len(olds), len(news)),
-            )
+            pairs = enumerate(zip(olds, news, strict=False))
+            at = next((i for i, pair in pairs if not same(*pair)), min(len(olds), len(news)))
+            line += found[at][1] if at < len(found) else old.count("\n")
             around = slice(max(0, at - 3), at + 4)
-            return f"near line {line}: {' '.join(olds[around])!r} on the page, {' '.join(news[around])!r} now"
+            return f"line {line}: {' '.join(olds[around])!r} on the page, {' '.join(news[around])!r} now"
         line += old.count("\n")
     return None if len(old_parts) == len(new_parts) else "it has more or fewer outputs than the lesson"
 

@@ -12,7 +12,6 @@ import re
 import sys
 import types
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -211,6 +210,9 @@ def mathematics(text: str) -> str:
     return "".join(pieces)
 
 
-def tokens(text: str) -> Iterator[str]:
-    """Words, numbers and signs, without regard to white space."""
-    return iter(re.findall(r"[-+]?\d+(?:,\d{3})*(?:\.\d*)?(?:e[-+]?\d+)?|\.\d+|\w+|[^\w\s]", text))
+TOKEN = re.compile(r"[-+]?\d+(?:,\d{3})*(?:\.\d*)?(?:e[-+]?\d+)?|\.\d+|\w+|[^\w\s]")
+
+
+def tokens(text: str) -> list[tuple[str, int]]:
+    """Words, numbers and signs, and the line of each from 0, without regard to white space."""
+    return [(m[0], i) for i, line in enumerate(text.split("\n")) for m in TOKEN.finditer(line)]
