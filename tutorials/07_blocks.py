@@ -348,7 +348,9 @@ plots.lines(
 # a factor of three. One could tune that factor (He et al. 2015), but only for the start: training changes
 # it. The residual path does not lose it: its own term 1 is always there, and all the others would have to
 # cancel it. But the sums feed on themselves, and it can explode ({{path_3:.0e}}). With a norm inside, what
-# a layer reads has always the same size, so what it adds stays small beside a growing sum: pre-norm ends at
+# a layer reads has always the same size, so what it adds stays small beside a growing sum. On the way back
+# the same division makes the slopes of the norm small where the sum is large, so that each new term of the
+# product is small too: pre-norm ends at
 # {{pre:.1f}} and {{pre_3:.1f}}.
 #
 # Does it matter? Let two stacks of 24 learn the same simple function, by Adam ([lesson 9](09_training.md)),
@@ -510,8 +512,8 @@ plots.lines(
 
 # %% [markdown]
 # In post-norm the blocks near the output receive no less when the stack is deeper. In pre-norm the sum
-# grows with the number of blocks, and the last norm divides by it: four times as many blocks, half the
-# gradient, $1/\sqrt{4}$. Xiong et al. (2020) derive both. They argue that the large gradients near the
+# grows with the number of blocks, and the last norm divides by it. Additions that do not depend on each
+# other add up their squares: four times as many make a sum twice as long, and about half the gradient. Xiong et al. (2020) derive both. They argue that the large gradients near the
 # output are why post-norm needs a *warm-up*, a first phase of training with small steps, and show that
 # pre-norm does without ([lesson 9](09_training.md) returns to it). This does not say which of the two is
 # better once trained: with six blocks or fewer it is often post-norm (Takase et al. 2022).

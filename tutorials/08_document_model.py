@@ -322,8 +322,11 @@ dead = [f"{place} W_{x}" for place, row in zip(places, kinds["user, pointwise"],
 print(f"exactly 0 for the user alone, {len(dead)} of 12: {'; '.join(dead)}")
 
 # %% [markdown]
-# What is left is a feed-forward network on a user's row and an item's row. In principle it can learn
-# tastes. But attention begins to do something only when the source is the user's history: then there are
+# Candidates that see only themselves leave a feed-forward network on a user's row and an item's row: all
+# get the same vector of the user, but norm and ReLU come after it, so its effect differs from item to item.
+# In principle this can learn tastes. (Two of the matrices at 0, those of the decoder's self-attention, are
+# so because each candidate sees only itself; between candidates that see each other they learn, the user's
+# do not.) But attention begins to do something only when the source is the user's history: then there are
 # several keys to choose from. (For a batch read as one sequence, fault 5, gradients are not 0. Attention
 # then learns about the batch.)
 #
@@ -365,7 +368,8 @@ for kind in ("pointwise", "listwise"):
 #
 # ## Third lesson: what does the order of candidates do?
 #
-# Candidates have no positions: nothing tells the decoder which one comes first. So, listwise or not,
+# Candidates have no positions: nothing tells the decoder which one comes first. Each output is a weighted
+# sum over all places, and a sum does not know an order. So, listwise or not,
 # shuffling the list with a permutation $\pi$ shuffles the scores and changes none of them (up to rounding).
 # This is called *permutation equivariance*:
 #
