@@ -115,8 +115,8 @@ print("64 dx =", 64 * (J.T @ dy))
 # dx = \frac{1}{s} \Bigl( dy - \sum_i dy_i\, y_i \Bigr)
 # $$
 #
-# In words: what each share is wanted to do, less the *average* of that, in which every genre counts by its
-# share.
+# In words: the slope of the loss for each share, less the *average* of these slopes, in which every genre
+# counts by its share.
 
 
 # %%
@@ -173,7 +173,7 @@ agree("central difference", central_difference(cube, 2.0, h=0.5), 12 + 0.5**2)
 agree("complex step", complex_step(cube, 2.0, h=0.5), 12 - 0.5**2)
 
 # %% [markdown]
-# What is too much falls with $h$ for the first, and with $h^2$ for the other two. This is no accident of
+# The error falls with $h$ for the first, and with $h^2$ for the other two. This is no accident of
 # the cube. Close by, every smooth function is a constant, plus a slope times $h$, plus a bend times $h^2$,
 # and so on (Taylor's formula); the first difference keeps the bend, the others do not.
 #
@@ -193,8 +193,8 @@ for h in (1e-4, 1e-8, 1e-12):
 print(f"           f(x)     = {crime(5.0):.14f}   true  {3 / 64:.8f}")
 
 # %% [markdown]
-# At $h = 10^{-12}$ the two values agree in their first twelve digits. A number of 64 bits holds about 16,
-# so the difference has four left, and the slope is wrong in the fourth. Each halving of the step loses one
+# At $h = 10^{-12}$ the two values agree in their first thirteen digits. A number of 64 bits holds about
+# 16, so the difference has three left, and the slope is wrong in the fourth. Each halving of the step loses one
 # more bit. The two errors work against each other: for the forward difference about $\frac{h}{2} |f''|$
 # from the bend ($f''$ is the derivative of the slope), and about $\varepsilon |f| / h$ from rounding, where
 # $\varepsilon$ is the gap between 1 and the next number. They are equal at

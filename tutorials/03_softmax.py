@@ -145,8 +145,8 @@ plots.heatmap(jacobian, xlabel="score that moves", ylabel="probability", form="{
 # dx = y \odot \Bigl( dy - \sum_i dy_i\, y_i \Bigr)
 # $$
 #
-# Read it as: what a probability is wanted to do, less what all of them are wanted to do on average, times
-# its size.
+# Read it as: the slope of the loss for a probability, less the average of these slopes, in which each counts
+# by its probability, times that probability.
 
 
 # %%

@@ -208,8 +208,8 @@ for d in (16, 64, 256):
 #
 # ## Masks: what a query may not see
 #
-# Say we want the prediction as of a day when the user had not seen *Alien* yet. A **mask** is a table of
-# the shape of $S$ with True (1) where a query may look, and False (0) where it may not. Hidden keys drop
+# Say the question of *Gravity* is asked as of a day when the user had not seen *Alien* yet, and that of
+# *La La Land* today. A **mask** is a table of the shape of $S$ with True (1) where a query may look, and False (0) where it may not. Hidden keys drop
 # out of both sums:
 #
 # $$
@@ -237,7 +237,7 @@ print("weights masked too late:", after[0], " sum:", after[0].sum(), " answer:",
 # softmax shows what a large negative number in place of a mask would do there. The mask that matters most
 # for recommenders is the **causal** one: film $t$ of a history sees the films up to $t$, never a later one.
 # Here a history asks itself. Queries and keys are made of the same seven films, and each shared feature
-# multiplies the weight by 4:
+# multiplies $e^s$ by 4:
 
 # %% Every film attends to itself and to those before it; the upper triangle, the future, has weight 0
 watched = {
@@ -361,13 +361,13 @@ for ours, mine in zip(F.attention_backward(dy, cache), (dq, dk, dv), strict=True
 #
 # - a key with a weight of almost 0 gets almost no gradient, right or wrong. This is what the division by
 #   $\sqrt{d_k}$ protects from;
-# - the $ds_{tj}$ of a query sum to 0, so the rows of $dK$ sum to 0 as well: moving all keys by the same
-#   vector changes nothing;
+# - the $ds_{tj}$ of a query sum to 0, so all rows of $dK$ added together give the zero vector: moving all
+#   keys by the same vector adds one number to all scores of a query, and changes nothing;
 # - a single key has $v_1 = y_t$: its weight is 1 whatever it is, and queries and keys learn nothing.
 
 # %%
 agree("what moves a score", ds, [[p[t, j] * dy[t] @ (v[j] - y[t]) for j in range(5)] for t in range(2)])
-print("rows of dK sum to zero:", bool(np.abs(dk.sum(axis=0)).max() < 1e-12))
+print("rows of dK added together are zero:", bool(np.abs(dk.sum(axis=0)).max() < 1e-12))
 y_one, cache = F.attention_forward(q, k[:1], v[:1])
 dq_one, dk_one, _ = F.attention_backward(dy, cache)
 largest = max(np.abs(dq_one).max(), np.abs(dk_one).max())
