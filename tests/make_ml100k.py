@@ -7,7 +7,7 @@
 Writes tests/results/ml100k/MODEL.json: the settings, and for each seed the metrics under full ranking and
 against 100 sampled negatives, the metrics of each user, and how training went. Sequence models are also asked
 with shorter histories: only the newest items of each user. Tables and figures are made from these files
-(`python tests/make_results.py readme`).
+(`python tests/make_results.py readme`). At its end the command prints the whole table.
 """
 
 import argparse
@@ -120,6 +120,19 @@ def main() -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content) + "\n", encoding="utf-8")
         print(f"wrote tests/results/ml100k/{name}.json", flush=True)
+    print_table()
+
+
+def print_table() -> None:
+    from claims_tables import models, stored  # they read what stands here now
+
+    print(models())
+    all_runs = first_runs = 0.0
+    for name in MODELS:
+        for seed, run in stored(name)["seeds"].items():
+            all_runs += run["seconds_of_training"] / 60
+            first_runs += run["seconds_of_training"] / 60 if seed == "0" or name == "sasrec" else 0
+    print(f"Training took {all_runs:.0f} minutes; {first_runs:.0f} with one seed for all but `sasrec`.")
 
 
 if __name__ == "__main__":
