@@ -1,6 +1,6 @@
 """MovieLens 100K, leave-one-out: train every model of the table, and store what each reached.
 
-    python tests/make_ml100k.py                      all models, an hour and a half on 2 cores
+    python tests/make_ml100k.py                      all models, 80 minutes on 2 cores
     python tests/make_ml100k.py ease sasrec-gbce     some of them
     python tests/make_ml100k.py --models DIR         trained models are kept in DIR, and taken from there
 
