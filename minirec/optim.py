@@ -1,12 +1,14 @@
 """Optimizers: they turn gradients into steps, and are the only code that changes parameters.
 
-Each rule is a function on arrays (`sgd_step`, `adam_step`); the classes keep its state by parameter name.
+Each rule is a function on arrays (`sgd_step`, `adam_step`, `adamw_step`); the classes keep its state by
+parameter name.
 A gradient is an array or a `RowGradient`. With `lazy=True` a row that a RowGradient does not name is left
 alone: neither it nor its state moves. Without, it moves like all others, by what the state remembers, and the
 step costs as much as the table is long.
 The schedules give a learning rate for a step number, starting at 1.
 """
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,6 +20,7 @@ from minirec.functional import Array, RowGradient
 Params = Mapping[str, Array]
 Gradient = Array | RowGradient
 Map = Callable[..., Any]
+Rule = Callable[..., tuple[Array, Array, Array]]
 Grads = Mapping[str, Gradient]
 State = dict[str, Any]
 
@@ -51,6 +54,26 @@ def adam_step(
     m_hat = m * (1.0 / (1.0 - beta1**t))
     v_hat = v * (1.0 / (1.0 - beta2**t))
     return param - lr * m_hat / (np.sqrt(v_hat) + eps), m, v
+
+
+def adamw_step(
+    param: Array,
+    grad: Array,
+    m: Array,
+    v: Array,
+    t: int,
+    lr: float,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    weight_decay: float = 0.01,
+) -> tuple[Array, Array, Array]:
+    """θ ← (1 − lr · weight_decay) θ, then a step of Adam    (Loshchilov & Hutter 2019, algorithm 2)
+
+    The decay is decoupled: it acts on θ alone and never enters the moments. The rest as in `adam_step`.
+    Returns (θ, m, v), new arrays.
+    """
+    return adam_step((1.0 - lr * weight_decay) * param, grad, m, v, t, lr, beta1, beta2, eps)
 
 
 class SGD:
@@ -117,7 +140,9 @@ class Adam:
 
         each    as in `SGD.step`
         """
-        lr = self.lr if lr is None else lr
+        self._step(adam_step, params, grads, self.lr if lr is None else lr, each)
+
+    def _step(self, rule: Rule, params: Params, grads: Grads, lr: float, each: Map) -> None:
         _check_names(params, grads)
         self._t += 1
         for name, param in params.items():
@@ -126,7 +151,7 @@ class Adam:
             m, v = self._m[name], self._v[name]
 
             def move(at: Any, grad: Array, param: Array = param, m: Array = m, v: Array = v) -> None:
-                param[at], m[at], v[at] = adam_step(
+                param[at], m[at], v[at] = rule(
                     param[at], grad, m[at], v[at], self._t, lr, self.beta1, self.beta2, self.eps
                 )
 
@@ -171,13 +196,8 @@ class AdamW:
 
         each    as in `SGD.step`
         """
-        lr = self.lr if lr is None else lr
-        _check_names(params, grads)
-        for name, param in params.items():
-            grad = grads[name]
-            moved = grad.rows if isinstance(grad, RowGradient) and self.adam.lazy else ...
-            param[moved] *= 1.0 - lr * self.weight_decay
-        self.adam.step(params, grads, lr, each)
+        rule = functools.partial(adamw_step, weight_decay=self.weight_decay)
+        self.adam._step(rule, params, grads, self.lr if lr is None else lr, each)
 
     def state(self) -> State:
         """A copy of everything that the next step depends on."""

@@ -17,7 +17,10 @@ class BprCache(NamedTuple):
 
 
 def bpr_forward(positive: Array, negative: Array, weight: Array | None = None) -> tuple[Any, BprCache]:
-    """L = −Σ w log σ(s⁺ − s⁻) / Σ w.    positive s⁺, negative s⁻, weight (...)  ->  a number"""
+    """L = −Σ w log σ(s⁺ − s⁻) / Σ w.    positive s⁺, negative s⁻, weight (...)  ->  a number
+
+    What has the weight 0 may be anything, NaN included: it has no influence.
+    """
     check_same_shape("positive and negative", positive, negative)
     positive, negative = floats(positive), floats(negative)
     share = shares(weight, positive)

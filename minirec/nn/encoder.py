@@ -87,17 +87,26 @@ class EncoderBlock(Module):
         return x, of_attention.f
 
     def backward(self, dy: Array, cache: EncoderBlockCache) -> tuple[Array, Grads]:
-        dx, feed_forward, norm2 = residual_backward(
-            dy, self.feed_forward.backward, self.norm2, self.norm, cache.feed_forward
-        )
+        return encoder_block_backward(self, dy, cache)
 
-        def attend_backward(dz: Array, of_attention: Any) -> tuple[Array, Grads]:
-            (dquery, dkey, dvalue), grads = self.attention.backward(dz, of_attention)
-            return dquery + dkey + dvalue, grads  # one input played all three parts
 
-        dx, attention, norm1 = residual_backward(dx, attend_backward, self.norm1, self.norm, cache.attention)
-        grads = prefixed("attention", attention) | prefixed("norm1", norm1)
-        return dx, grads | prefixed("feed_forward", feed_forward) | prefixed("norm2", norm2)
+def encoder_block_backward(block: EncoderBlock, dy: Array, cache: EncoderBlockCache) -> tuple[Array, Grads]:
+    """dx and the gradients of the block's parameters by dotted name.    dy (..., T, D) -> dx (..., T, D)
+
+    Back through the feed-forward layer first, then through the attention, whose one input is query, key and
+    value: x -> norm, attention, skip -> norm, feed-forward, skip -> y.
+    """
+    dx, feed_forward, norm2 = residual_backward(
+        dy, block.feed_forward.backward, block.norm2, block.norm, cache.feed_forward
+    )
+
+    def attend_backward(dz: Array, of_attention: Any) -> tuple[Array, Grads]:
+        (dquery, dkey, dvalue), grads = block.attention.backward(dz, of_attention)
+        return dquery + dkey + dvalue, grads  # one input played all three parts
+
+    dx, attention, norm1 = residual_backward(dx, attend_backward, block.norm1, block.norm, cache.attention)
+    grads = prefixed("attention", attention) | prefixed("norm1", norm1)
+    return dx, grads | prefixed("feed_forward", feed_forward) | prefixed("norm2", norm2)
 
 
 class EncoderCache(NamedTuple):
