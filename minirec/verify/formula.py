@@ -21,6 +21,10 @@ from minirec.verify.report import Report
 Rng = np.random.Generator
 
 
+class NoBackward(Exception):
+    """A gradient was asked of a formula that has none."""
+
+
 class Built(NamedTuple):
     """What a place holds for a module: the settings of its constructor, inputs, and options of forward."""
 
@@ -50,7 +54,8 @@ class Place:
 
     def gradients(self, dy: Any, *args: Any) -> list[Array]:
         """The gradients at `args`, or at the place itself."""
-        assert self.backward is not None, "this formula has no backward function"
+        if self.backward is None:
+            raise NoBackward("this formula has no backward function")
         return as_list(self.backward(dy, self.forward(*map(fresh_copy, args or self.args))[1]))
 
     def upstream(self, rng: Rng) -> Any:
@@ -267,6 +272,27 @@ def relative_gap(found: Any, expected: Any, scale: float | None = None) -> float
     gap = float(np.abs(a[same] - b[same]).max(initial=0.0))
     size = float(np.abs(b[same]).max(initial=0.0)) if scale is None else scale
     return gap / size if size > 0 else (0.0 if gap == 0 else float("inf"))
+
+
+def difference(found: Any, expected: Any) -> str:
+    """Where two values differ most: "y[0, 2] is 0.3, by definition 0.25"; "" where that cannot be said."""
+    if isinstance(expected, tuple | list) or isinstance(found, tuple | list):
+        ours, theirs = as_list(found), as_list(expected)
+        if len(ours) != len(theirs):
+            return f"{len(ours)} values, by definition {len(theirs)}"
+        gaps = [relative_gap(a, b) for a, b in zip(ours, theirs, strict=True)]
+        i = int(np.argmax(gaps))
+        return f"value {i + 1} of {len(ours)}: {difference(ours[i], theirs[i])}"
+    a, b = np.asarray(found), np.asarray(expected)
+    if a.shape != b.shape:
+        return f"y has shape {a.shape}, by definition {b.shape}"
+    if a.size == 0 or a.dtype.kind not in "fiub" or b.dtype.kind not in "fiub":
+        return ""
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    gap = np.where(a == b, 0.0, np.abs(a - b))
+    place = np.unravel_index(int(np.argmax(np.where(np.isnan(gap), np.inf, gap))), a.shape)
+    index = f"[{', '.join(str(int(i)) for i in place)}]" if a.ndim else ""
+    return f"y{index} is {a[place]:.6g}, by definition {b[place]:.6g}"
 
 
 def largest(x: Any) -> float:

@@ -12,7 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from minirec.verify.formula import Built, Formula, Place, Property, relative_gap, try_property
+from minirec.verify.formula import (
+    Built,
+    Formula,
+    NoBackward,
+    Place,
+    Property,
+    difference,
+    relative_gap,
+    try_property,
+)
 from minirec.verify.gradient import check_gradient
 from minirec.verify.module import expand
 from minirec.verify.pair import argument_names, as_list, fresh_copy, is_floating
@@ -183,7 +192,7 @@ def against(formula: UserFormula, sheet: Formula, seed: int) -> tuple[list[Repor
         if sheet.value is None and not _takes(formula.functions[0], drawn):
             skipped.append(place)
             continue
-        reports.append(_at_a_place(formula, sheet, place, drawn, seed))
+        reports.append(at_a_place(formula, sheet, place, drawn, seed))
     if not reports:
         raise UserFileError(
             f"{formula.file}: {formula.name} does not take the arguments of {sheet.name}: {', '.join(takes)}"
@@ -201,8 +210,12 @@ def _takes(function: Any, args: Sequence[Any]) -> bool:
     return True
 
 
-def _at_a_place(own: UserFormula, sheet: Formula, name: str, drawn: Any, seed: int) -> Report:
-    """One place: forward against the definition, the gradient check, the properties."""
+def at_a_place(own: UserFormula, sheet: Formula, name: str, drawn: Any, seed: int) -> Report:
+    """One place: forward against the definition, the gradient check, the properties.
+
+    Without a backward function (formula.backward None) forward returns y alone, and properties of gradients
+    are left out.
+    """
     title = f"{own.name} against {sheet.name}, {name}"
     ours, value = sheet.at(drawn, seed), sheet.value
     if value is not None:
@@ -220,10 +233,13 @@ def _at_a_place(own: UserFormula, sheet: Formula, name: str, drawn: Any, seed: i
                 own, drawn, place.names, zero=own_zero, seed=seed, method=sheet.method, title=title
             )
         with explained(own):
-            gap = relative_gap(place(*drawn), sheet.expected(ours))
+            found, expected = place(*drawn), sheet.expected(ours)
+        gap = relative_gap(found, expected)
     except UserFileError as error:
         raise UserFileError(f"{error} (at {sheet.name}, {name})") from error
-    rows = [Check("forward as defined", gap <= sheet.tolerance, gap, sheet.tolerance), *report.checks]
+    right = gap <= sheet.tolerance
+    where = "" if right else difference(found, expected)
+    rows = [Check("forward as defined", right, gap, sheet.tolerance, where), *report.checks]
     rows += [row for p in sheet.properties if (row := _property(p, own, place, seed)) is not None]
     largest = gap if own.backward is None else report.error
     return dataclasses.replace(report, checks=tuple(rows), error=largest)
@@ -234,6 +250,8 @@ def _property(property_: Property, own: UserFormula, place: Place, seed: int) ->
     try:
         with explained(own):
             gap = try_property(property_, place, seed)
+    except NoBackward:
+        return None
     except Exception as error:
         if isinstance(error, TypeError) and "positional argument" in str(error):
             return None

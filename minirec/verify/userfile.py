@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from minirec.verify import adapters
 from minirec.verify.specification import suggestion
 
-__all__ = ["UserFileError", "UserFormula", "as_pair", "explained", "load"]
+__all__ = ["UserFileError", "UserFormula", "as_pair", "explained", "imported", "load", "place_of", "said"]
 
 FORMS = "write FILE.py:forward,backward, or FILE.py:NAME for NAME_forward and NAME_backward"
 STYLES = {
@@ -62,7 +62,7 @@ def load(spec: str, style: str = "pair") -> UserFormula:
         raise UserFileError(f"{spec!r} does not name functions of a Python file: {FORMS}")
     file, names = match[1], [name.strip() for name in (match[2] or "").split(",") if name.strip()]
     path = _existing(file)
-    module = _imported(file, path)
+    module = imported(file, path)
     if style == "value" and len(names) == 1:
         value = _function(file, module, names[0])
         return UserFormula(names[0], file, path, value, None, (value,), None, style)
@@ -91,13 +91,13 @@ def explained(formula: UserFormula) -> Iterator[None]:
     try:
         yield
     except (Exception, SystemExit) as error:
-        place = _place(error, formula.path)
+        place = place_of(error, formula.path)
         if place is None:
             raise
-        raise UserFileError(f"{formula.file}, {place}: {_said(error)}") from error
+        raise UserFileError(f"{formula.file}, {place}: {said(error)}") from error
 
 
-def _place(error: BaseException, path: Path) -> str | None:
+def place_of(error: BaseException, path: Path) -> str | None:
     """The last line of the file that was running: "line 7, in f, `y = x @ W`"."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
     if not frames:
@@ -107,7 +107,8 @@ def _place(error: BaseException, path: Path) -> str | None:
     return f"line {last.lineno}{inside}, `{last.line}`"
 
 
-def _said(error: BaseException) -> str:
+def said(error: BaseException) -> str:
+    """An exception on one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
@@ -124,8 +125,11 @@ def _existing(file: str) -> Path:
     return path.resolve()
 
 
-def _imported(file: str, path: Path) -> ModuleType:
-    """The file as a module under a private name. Nothing is written beside it."""
+def imported(file: str, path: Path) -> ModuleType:
+    """The file as a module under a private name. Nothing is written beside it. `file`: what messages call it.
+
+    Raises UserFileError where it is not Python or raises.
+    """
     name = f"_minirec_file_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None, file
@@ -139,13 +143,13 @@ def _imported(file: str, path: Path) -> ModuleType:
         exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
     except BaseException as error:
         del sys.modules[name]
-        if isinstance(error, OSError) and _place(error, path) is None:
+        if isinstance(error, OSError) and place_of(error, path) is None:
             raise UserFileError(f"{file} cannot be read ({error.strerror})") from error
-        if isinstance(error, SyntaxError | ValueError) and _place(error, path) is None:
+        if isinstance(error, SyntaxError | ValueError) and place_of(error, path) is None:
             raise UserFileError(_not_python(file, error)) from error
         if isinstance(error, Exception | SystemExit):
-            place = _place(error, path)
-            raise UserFileError(f"{file} cannot be imported: {place}: {_said(error)}") from error
+            place = place_of(error, path)
+            raise UserFileError(f"{file} cannot be imported: {place}: {said(error)}") from error
         raise
     finally:
         sys.dont_write_bytecode = bytecode
@@ -156,7 +160,7 @@ def _imported(file: str, path: Path) -> ModuleType:
 
 def _not_python(file: str, error: Exception) -> str:
     if not isinstance(error, SyntaxError):
-        return f"{file} is not Python: {_said(error)}"
+        return f"{file} is not Python: {said(error)}"
     line = f", line {error.lineno}" if error.lineno else ""
     text = f", `{error.text.strip()}`" if error.text else ""
     return f"{file}{line}{text}: not Python: {error.msg}"

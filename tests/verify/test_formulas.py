@@ -51,7 +51,7 @@ ROWS = {"RowGradient", "add_row_gradients", "embedding_row_gradient", "sum_by_ro
         (ease, {"EASE"}),
         (item_knn, {"ItemKNN"}),
         (markov_chain, {"MarkovChain"}),
-        (implicit_als, {"ImplicitALS", "als_system"}),
+        (implicit_als, {"ImplicitALS"}),
         (svd_plus_plus, {"SVDPlusPlus"}),
     ],
     ids=lambda value: value.__name__ if inspect.ismodule(value) else "",

@@ -40,6 +40,16 @@ def ease_weights(G: Any, reg: float) -> Any:
     return B
 
 
+def als_system(Y: Any, items: Any, r: Any, alpha: float, reg: float) -> Any:
+    """A[d, e] = Σ_i c_i y_id y_ie over all items, λ more where d = e; and c_i of the items met."""
+    confidence = {int(i): 1.0 + alpha * float(count) for i, count in zip(items, r, strict=True)}
+    A = np.zeros((Y.shape[1], Y.shape[1]))
+    for d, e in np.ndindex(*A.shape):
+        terms = [confidence.get(i, 1.0) * float(Y[i, d]) * float(Y[i, e]) for i in range(len(Y))]
+        A[d, e] = math.fsum([*terms, reg if d == e else 0.0])
+    return A, np.array([confidence[int(i)] for i in items])
+
+
 def als_half_step(Y: Any, R: Any, alpha: float, reg: float) -> Any:
     """User by user: (Σ_i c_ui y_i y_iᵀ + λ I) x_u = Σ_i c_ui p_ui y_i over all items."""
     (I, D), penalty = Y.shape, Fraction(float(reg))
@@ -68,7 +78,11 @@ def als_objective(X: Any, Y: Any, R: Any, alpha: float, reg: float) -> float:
     return math.fsum(terms)
 
 
-# How ours is called: it takes a sparse matrix.
+# How ours is called: it takes a sparse matrix, and Yᵀ Y once for all users.
+
+
+def with_the_squares_of_all(ours: Any, Y: Any, items: Any, r: Any, alpha: float, reg: float) -> Any:
+    return ours(Y, Y.T @ Y, items, r, alpha, reg)
 
 
 def half_stepped(ours: Any, Y: Any, R: Any, alpha: float, reg: float) -> Any:
@@ -92,6 +106,11 @@ def counts(rng: Rng, users: int = 5, items: int = 7) -> Any:
     R = rng.integers(1, 4, (users, items)) * (rng.random((users, items)) < 0.5)
     R[0, 0], R[2], R[:, 5] = 2, 0, 0
     return R
+
+
+def met_by_one(rng: Rng, count: int, items: int = 7) -> tuple[Any, Any]:
+    """Some items in any order, and how often each was met."""
+    return rng.permutation(items)[:count], rng.integers(1, 4, count)
 
 
 def small_counts() -> Any:
@@ -123,6 +142,29 @@ FORMULAS = (
             Property("moved with the items", own.ease_moves_with_the_items, 1e-12),
             Property("the same for twice the users and penalty", own.twice_the_users_and_penalty, 1e-14),
             Property("blind to an item that nobody met", own.blind_to_an_item_nobody_met, 1e-12),
+        ),
+    ),
+    Formula(
+        name="als_system",
+        meaning="The equations of one user: what was met weighs more, what was not met weighs one.",
+        latex=r"A_u = Y^T Y + Y^T (C_u - I)\, Y + \lambda I, \quad c_{ui} = 1 + \alpha r_{ui} "
+        r"\text{ of the items met}",
+        source="Hu, Koren & Volinsky 2008, equation 4 and the sums below it",
+        ours="minirec.models.implicit_als.als_system",
+        definition=als_system,
+        value=with_the_squares_of_all,
+        places={
+            "example": lambda rng: (short(rng, 3, 2), np.array([2, 0]), np.array([1, 2]), 2.0, 0.5),
+            "three factors": lambda rng: (normal(rng, 7, 3), *met_by_one(rng, 5), 0.5, 2.0),
+            "confident": lambda rng: (normal(rng, 7, 2), *met_by_one(rng, 3), 40.0, 0.1),
+            "met is as much as not met": lambda rng: (normal(rng, 7, 3), *met_by_one(rng, 2), 0.0, 1.0),
+            "everything was met": lambda rng: (normal(rng, 7, 5), *met_by_one(rng, 7), 1.0, 10.0),
+        },
+        properties=(
+            Property("the weighted squares along any x", own.system_is_the_curvature, 1e-12),
+            Property("blind to the order of the items", own.system_has_no_order, 1e-14),
+            Property("larger by λ on the diagonal alone", own.penalty_is_on_the_diagonal, 1e-13),
+            Property("a function of α r", own.system_of_alpha_times_counts, 1e-14),
         ),
     ),
     Formula(

@@ -138,7 +138,7 @@ def at_rest_where_met(place: Place, rng: Rng) -> float:
     """With e = 0 and λ = 0 nothing moves."""
     *head, _, lr, _ = place.args
     met = -place(*head, 0.0, lr, 0.0)[0]
-    return relative_gap(place(*head, met, lr, 0.0), (0.0, *head[:4]))
+    return relative_gap(place(*head, met, lr, 0.0), (0.0, *head[:4]), bound(place))
 
 
 def half_a_gradient_step(place: Place, rng: Rng) -> float:
@@ -231,7 +231,7 @@ p_u &\leftarrow p_u + \gamma (e\, q_i - \lambda p_u), & q_i &\leftarrow q_i + \g
         properties=(
             Property("at rest for everybody else", nobody_else_moves, 0.0),
             Property("at rest for a rate of 0", no_step_for_rate_zero, 0.0),
-            Property("at rest where the rating is met, without penalty", at_rest_where_met, 0.0),
+            Property("at rest where the rating is met, without penalty", at_rest_where_met, 1e-15),
             Property("half a gradient step of the squared error with penalty", half_a_gradient_step, 1e-12),
             Property("closer to the rating after a small step", a_small_step_helps, 0.0),
         ),

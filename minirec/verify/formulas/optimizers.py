@@ -47,6 +47,25 @@ def adam_step(
     return theta, first, second
 
 
+def adamw_step(
+    param: Any,
+    grad: Any,
+    m: Any,
+    v: Any,
+    t: int,
+    lr: float,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    weight_decay: float = 0.01,
+) -> Any:
+    """θ', m' and v' of Adam, and lr · weight_decay · θ less of θ'."""
+    theta, first, second = adam_step(param, grad, m, v, t, lr, beta1, beta2, eps)
+    for at in np.ndindex(*param.shape):
+        theta[at] -= lr * weight_decay * param[at]
+    return theta, first, second
+
+
 def sgd(theta: Any, gradients: Any, lr: float, momentum: float) -> Any:
     """θ after each step, with v_t = Σ_s momentum^(t − s) g_s."""
     path, now = np.zeros(gradients.shape), np.array(theta, dtype=np.float64)
@@ -93,6 +112,35 @@ def _walk(optimizer: Any, theta: Any, gradients: Any) -> Any:
 def adam_where_nothing_decays(place: Place, rng: Rng) -> float:
     theta, gradients, *settings, _ = place.args
     return relative_gap(place(theta, gradients, *settings, 0.0), adam(theta, gradients, *settings))
+
+
+def adam_for_the_moments(place: Place, rng: Rng) -> float:
+    """m' and v' are those of Adam, to the last digit the same for any decay and any θ."""
+    *given, lr, beta1, beta2, eps, _ = _settings(place)
+    param, *rest = given
+    found = place(*place.args)[1:]
+    others = [place(10.0 * param + 1.0, *rest, lr, beta1, beta2, eps, decay)[1:] for decay in (0.0, 0.7)]
+    return max(relative_gap(other, found) for other in others)
+
+
+def an_adam_step_without_decay(place: Place, rng: Rng) -> float:
+    *given, _ = _settings(place)
+    return relative_gap(place(*given, 0.0), adam_step(*given))
+
+
+def only_the_decay_without_gradients(place: Place, rng: Rng) -> float | None:
+    """Zero gradient and moments; ε = 0 would be 0 / 0."""
+    param, grad, _, _, t, lr, beta1, beta2, eps, decay = _settings(place)
+    if eps == 0:
+        return None
+    zero = np.zeros(grad.shape)
+    found = place(param, zero, zero, zero, t, lr, beta1, beta2, eps, decay)
+    return relative_gap(found, ((1.0 - lr * decay) * param, zero, zero))
+
+
+def _settings(place: Place) -> tuple[Any, ...]:
+    """All ten arguments of a step of AdamW; the last four may be left out together."""
+    return place.args if len(place.args) == 10 else (*place.args, 0.9, 0.999, 1e-8, 0.01)
 
 
 FORMULAS = (
@@ -143,6 +191,33 @@ FORMULAS = (
             Property("−lr · sign(g) in the first step", P.the_first_adam_step_is_the_sign, EXACT),
             Property("still at zero gradient and moments", P.nothing_from_nothing, 0.0),
             Property("at rest where the moments are those of g", P.the_moments_are_means, EXACT),
+        ),
+    ),
+    Formula(
+        name="adamw_step",
+        meaning="One step of Adam, and a fixed share less of the parameters themselves.",
+        latex=r"\theta \leftarrow (1 - \eta \lambda)\, \theta"
+        r" - \eta \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \varepsilon}, "
+        r"\quad m, v \text{ as in Adam, of } g \text{ alone}",
+        source="Loshchilov & Hutter 2019, algorithm 2, with λ scaled by the learning rate",
+        ours="minirec.optim.adamw_step",
+        definition=adamw_step,
+        places={
+            "example": lambda rng: (short(rng, 2), short(rng, 2), short(rng, 2), short(rng, 2) ** 2, 3, 0.1),
+            "first step, strong decay": lambda rng: (
+                10 * normal(rng, 3, 5), normal(rng, 3, 5), np.zeros((3, 5)), np.zeros((3, 5)),
+                1, 0.3, 0.9, 0.98, 1e-3, 2.0,
+            ),
+            "other settings": lambda rng: (
+                normal(rng, 3, 5), normal(rng, 3, 5), normal(rng, 3, 5), normal(rng, 3, 5) ** 2,
+                7, 0.3, 0.5, 0.9, 0.1, 0.5,
+            ),
+            "one number": lambda rng: (*(np.array(x) for x in rng.random(4)), 2, 0.1),
+        },
+        properties=(
+            Property("only the decay at zero gradient and moments", only_the_decay_without_gradients, EXACT),
+            Property("a step of Adam without decay", an_adam_step_without_decay, EXACT),
+            Property("decoupled: no decay and no θ in the moments", adam_for_the_moments, 0.0),
         ),
     ),
     Formula(

@@ -134,8 +134,14 @@ EXTREME: dict[str, Callable[[Rng], tuple[Any, ...]]] = {  # AUC has no pair to c
 }
 GRADED: dict[str, Callable[[Rng], tuple[Any, ...]]] = {
     "gains": lambda rng: (normal(rng, 7), rng.permutation(7)[:5], 4, np.array([1.0, 3.0, 0.0, 2.0, 1.0])),
+    "more gains than k, in no order": lambda rng: (
+        np.array([3.0, 9, 1, 7, 5, 2, 8]), np.array([0, 2, 3, 5, 6, 4]), 3, np.array([1.0, 2, 5, 3, 8, 4]),
+    ),
     "gains and ties": lambda rng: (
         np.array([2.0, 1, 2, 1, 2, 1, 3]), rng.permutation(7)[:3], 3, np.array([1.0, 2.0, 4.0]),
+    ),
+    "gains, little is found": lambda rng: (
+        -np.arange(11.0), np.array([9, 3, 10, 8]), 5, np.array([2.0, 1.0, 3.0, 0.5]),
     ),
 }  # fmt: skip
 

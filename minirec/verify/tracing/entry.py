@@ -1,6 +1,7 @@
 """The trace of an entry of the formula sheet: our code at the example, which is the first place."""
 
 import functools
+import inspect
 from typing import Any
 
 from minirec.verify.formula import Formula
@@ -34,5 +35,7 @@ def trace_entry(formula: Formula, seed: int, depth: int) -> Trace | PairTrace:
         return trace_pair(place.forward, place.backward, place.args, seed, depth)
     args = map(fresh_copy, place.args)
     if formula.value is None:
-        return trace(place.forward, *args, depth=depth, title=formula.name)
+        # A formula of verify/ itself, which traces pass over: its file is named.
+        files = [inspect.getfile(place.forward)] if formula.ours.startswith("minirec.verify.") else None
+        return trace(place.forward, *args, depth=depth, files=files, title=formula.name)
     return trace(place.forward, *args, depth=depth, files=[])

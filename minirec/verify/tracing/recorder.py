@@ -26,8 +26,10 @@ TRACE = str(VERIFY / "tracing" / "trace.py")  # where the recording is started
 # Statements in these parts of the package are shown.
 SHOWN = tuple(
     str(PACKAGE / part)
-    for part in ("functional", "nn", "optim.py", "metrics.py", "evaluation", "models", "data")
-)
+    for part in (
+        "functional", "nn", "optim.py", "metrics.py", "evaluation", "models", "data", "verify/differences.py",
+    )
+)  # fmt: skip
 # Not these: sums of rows, whose value stands below the line that asks for it.
 PLAIN = str(PACKAGE / "functional" / "reductions.py")
 INVISIBLE = {"<module>", "<genexpr>", "<listcomp>", "<dictcomp>", "<setcomp>"}

@@ -117,7 +117,8 @@ def trace(
     """Run `function(*args)` and record what each of its statements sets.
 
     depth   how many levels of nested calls are shown; deeper ones run silently. Calls are followed into
-            the mathematics of minirec (all but verify/, training and the command line) and into `files`
+            the mathematics of minirec (all but training, the command line, and verify/ save its
+            differences.py) and into `files`
     files   default: the file of `function` (its adapters in this folder are passed over)
     names   of the results, for where the code gives them none
 

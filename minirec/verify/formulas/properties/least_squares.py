@@ -101,6 +101,37 @@ def squares(X: Array, Y: Array, R: Array, alpha: float, reg: float) -> float:
     return float(((1.0 + alpha * R) * errors**2).sum() + reg * ((X * X).sum() + (Y * Y).sum()))
 
 
+def system_is_the_curvature(place: Place, rng: Rng) -> float:
+    """x A x is the sum of c_i (x y_i)² over all items, and λ ‖x‖²."""
+    Y, items, r, alpha, reg = place.args
+    A, _ = place(*place.args)
+    c = np.ones(len(Y))
+    c[items] += alpha * r
+    gaps = []
+    for x in rng.standard_normal((3, Y.shape[1])):
+        expected = (c * (Y @ x) ** 2).sum() + reg * (x * x).sum()
+        gaps.append(relative_gap(x @ A @ x, expected))
+    return max(gaps)
+
+
+def system_has_no_order(place: Place, rng: Rng) -> float:
+    Y, items, r, *settings = place.args
+    order = rng.permutation(len(items))
+    A, c = place(*place.args)
+    return relative_gap(place(Y, items[order], r[order], *settings), (A, c[order]))
+
+
+def penalty_is_on_the_diagonal(place: Place, rng: Rng) -> float:
+    Y, items, r, alpha, reg = place.args
+    A, c = place(*place.args)
+    return relative_gap(place(Y, items, r, alpha, reg + 1.0), (A + np.eye(len(A)), c))
+
+
+def system_of_alpha_times_counts(place: Place, rng: Rng) -> float:
+    Y, items, r, alpha, reg = place.args
+    return relative_gap(place(Y, items, 2 * r, alpha / 2, reg), place(*place.args))
+
+
 def half_step_has_no_slope(place: Place, rng: Rng) -> float:
     return slope(lambda X: squares(X, *place.args), place(*place.args))
 
