@@ -1,4 +1,4 @@
-"""The command line: python -m minirec <demo|train|recommend|evaluate|compare|data|verify|trace>.
+"""The command line: python -m minirec <demo|train|recommend|evaluate|compare|data|verify|trace|exercise>.
 
 Each command is a thin layer over the package. A wrong input ends with one line that says what to do, and
 exit code 2; only a fault of minirec itself shows a traceback.
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 import minirec
-from minirec import cli_compare, cli_verify, demo, evaluation, plots
+from minirec import cli_compare, cli_exercise, cli_verify, demo, evaluation, plots
 from minirec.cli_data import (
     DATA,
     METRICS,
@@ -113,6 +113,7 @@ def build_parser() -> argparse.ArgumentParser:
     cli_compare.add(commands)
     _add_data(commands)
     cli_verify.add(commands)
+    cli_exercise.add(commands)
     return parser
 
 

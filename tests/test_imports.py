@@ -23,7 +23,7 @@ FLOORS = [
     {"demo", "usage"},
     {"cli_data"},
     {"comparison"},
-    {"cli_verify", "cli_compare"},
+    {"cli_verify", "cli_compare", "cli_exercise"},
     {"cli"},
     {"__main__"},
 ]
@@ -119,7 +119,9 @@ def test_run_time_dependencies_are_the_four_and_nothing_is_pickled(file: str) ->
     for name, line in imported(file):
         first = name.split(".")[0]
         assert first in ALLOWED or first in sys.stdlib_module_names, f"{file}:{line} imports {name}"
-        assert first not in ("pickle", "shelve", "marshal", "resource"), f"{file}:{line} imports {name}"
+        assert first not in ("pickle", "shelve", "marshal"), f"{file}:{line} imports {name}"
+        # where it is missing, the limits of a student's process say that they are not enforced
+        assert first != "resource" or file == "exercises/runner.py", f"{file}:{line} imports {name}"
 
 
 @pytest.mark.parametrize("file", FILES)
