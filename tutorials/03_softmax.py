@@ -1,15 +1,17 @@
 # %% [markdown]
 # # Turn scores into probabilities: softmax and cross-entropy
 #
-# - **You will do:** write softmax, its Jacobian and its backward pass; see why the naive one fails; train
-#   one row of scores by hand.
+# - **You will do:** write softmax and its backward pass; see the obvious code fail; train one row of scores
+#   by hand.
 # - **You will learn:** what softmax keeps and what it forgets, why its gradient is *probability minus
 #   truth* once cross-entropy follows it, and how a mask enters.
 # - **You need:** matrix products, the chain rule, and [how a gradient is checked](00_gradients.md).
 #
-# Softmax stands inside the attention formula of section 4.2 of "Can large models change the recommendation
-# paradigm?" (大模型能改变推荐范式吗?, 禅与计算机程序设计艺术), and again at the end of most recommenders, where it says how
-# likely each item is to come next.
+# A recommender gives each film a **score**: the higher, the better it fits. A score may be any number, also
+# a negative one. **Softmax** makes **probabilities** of scores: positive numbers with the sum 1. It stands
+# inside the attention formula of section 4.2 of "Can large models change the recommendation paradigm?"
+# (大模型能改变推荐范式吗?, 禅与计算机程序设计艺术), and again at the end of most recommenders, where it says how likely each film
+# is to come next. The document names the function and does not say what it computes.
 
 # %%
 import numpy as np
@@ -21,14 +23,17 @@ from minirec.verify import agree, check_gradient, complex_step
 # %% [markdown]
 # ## The formula
 #
-# For a row of $n$ scores $x$, shape $(n,)$, softmax gives $n$ probabilities:
+# For a row of $n$ scores $x$, shape $(n,)$, softmax gives $n$ probabilities $p$:
 #
 # $$
-# y_i = \frac{e^{x_i}}{\sum_{j=1}^{n} e^{x_j}}
+# p_i = \frac{e^{x_i}}{\sum_{j=1}^{n} e^{x_j}}
 # $$
 #
-# Three films have the scores $\ln 1$, $\ln 2$ and $\ln 5$. Then $e^x$ is $1, 2, 5$, the sum is $8$, and the
-# probabilities must be $1/8$, $2/8$ and $5/8$. In loops:
+# These are shares, as in [lesson 0](00_gradients.md), but of the powers $e^x$: a power is positive even
+# where the score is negative, and grows with the score. Say *Alien*, *Top Hat* and *Solaris* have the
+# scores $\log 1$, $\log 2$ and $\log 5$ (in these lessons $\log$ is the natural logarithm, so $e^{\log 5} =
+# 5$). Then $e^x$ is $1, 2, 5$, the sum is $8$, and the probabilities must be $1/8$, $2/8$ and $5/8$. In
+# loops, and compared by `agree`, which stops with an error if two sides differ by more than rounding:
 
 
 # %%
@@ -36,17 +41,19 @@ def softmax_loops(x):
     powers = []
     for x_i in x:
         powers.append(np.exp(x_i))
-    total = sum(powers)
-    return [power / total for power in powers]
+    Z = sum(powers)
+    return [power / Z for power in powers]
 
 
+films = ["Alien", "Top Hat", "Solaris"]
 x = np.log([1.0, 2.0, 5.0])
 agree("softmax", softmax_loops(x), [1 / 8, 2 / 8, 5 / 8])
 print(np.round(softmax_loops(x), 3))
 
 # %% [markdown]
-# With arrays the same is two lines. It works on the last axis, so a whole matrix of scores is done at once,
-# each row on its own.
+# With arrays the same is two lines, also for a table with one row of scores for each user: `axis=-1` adds
+# along the last axis, so each row has a sum of its own, and `keepdims=True` leaves these sums in a column,
+# so that each row is divided by its own.
 
 
 # %%
@@ -56,14 +63,17 @@ def softmax_naive(x):
 
 
 rng = np.random.default_rng(0)
-scores = rng.normal(size=(2, 3))
+scores = rng.normal(size=(2, 3))  # random numbers of both signs: 2 users, 3 films
 agree("softmax of each row", softmax_naive(scores), [softmax_loops(row) for row in scores])
-print(np.round(softmax_naive(scores), 3), softmax_naive(scores).sum(axis=-1))
+print(np.round(softmax_naive(scores), 3))
+print("sum of each row:", softmax_naive(scores).sum(axis=-1))
 
 # %% [markdown]
 # ## What goes wrong: large scores
 #
-# A score of 1000 is nothing special, but $e^{1000}$ is beyond the largest number of 64 bits.
+# Nothing keeps a score from being 1000. But the largest number that 64 bits can hold is about
+# {{np.finfo(float).max:.1e}}, and $e^{1000}$ is beyond it. NumPy then says `inf` (infinity), and a quotient
+# of two infinities is `nan` ("not a number"). The `with` line only silences NumPy's warning.
 
 # %%
 with np.errstate(over="ignore", invalid="ignore"):
@@ -77,188 +87,207 @@ with np.errstate(over="ignore", invalid="ignore"):
 # \operatorname{softmax}(x + c) = \operatorname{softmax}(x)
 # $$
 #
-# So we may subtract the largest score first. Then the largest power is $e^0 = 1$, and nothing overflows.
+# So we may subtract the largest score first. Then the largest power is $e^0 = 1$, and none is infinite. As
+# in lesson 0 the function also returns a *cache*, what the backward pass will need. Here that is the result
+# itself.
 
 
 # %%
 def softmax_forward(x):
-    shifted = x - x.max(axis=-1, keepdims=True)
-    powers = np.exp(shifted)
-    y = powers / powers.sum(axis=-1, keepdims=True)
-    return y, y  # the result, and what the backward pass needs: the result itself
+    powers = np.exp(x - x.max(axis=-1, keepdims=True))
+    p = powers / powers.sum(axis=-1, keepdims=True)
+    return p, p  # the result, and the cache
 
 
 agree("softmax forgets a shift", softmax_forward(scores + 7.0)[0], softmax_forward(scores)[0])
 print(np.round(softmax_forward(np.array([1000.0, 1001.0]))[0], 4))
 
 # %% [markdown]
-# Only differences of scores count. Their *size* counts very much: the same three scores, multiplied by a
-# factor, go from even to all-or-nothing.
+# So only the differences between scores count. How large they are matters very much. Take the scores 0, 1
+# and 2, and multiply all three by one factor, from 0.05 to 20:
 
 # %% Probabilities of three films whose scores differ by 1, when all scores are multiplied by a factor
-factors = np.geomspace(0.05, 20, 40)
+factors = np.geomspace(0.05, 20, 40)  # 40 factors, each the same multiple of the one before
 shares = np.array([softmax_forward(factor * np.array([0.0, 1.0, 2.0]))[0] for factor in factors])
 plots.lines({f"score {i}": (factors, shares[:, i]) for i in range(3)}, "factor", "probability", log="x")
 
 # %% [markdown]
-# This is why the attention formula divides by $\sqrt{d_k}$: it keeps the factor near one. The lesson on
-# [attention](04_attention.md) measures it.
+# On the left the probabilities are nearly even, on the right one film has it all. This is why the attention
+# formula divides its scores before softmax; the [next lesson](04_attention.md) shows by what.
 #
 # ## The backward pass, line by line
 #
-# A loss $L$ comes after softmax. From what follows we are given $dy_i = \partial L / \partial y_i$, and
-# look for $dx_i = \partial L / \partial x_i$. Every forward line is repeated above its derivative. With
-# $p_i = e^{x_i}$ and $s = \sum_j p_j$:
+# A loss $L$ comes after softmax. Given is its slope for each probability, $dp_i = \partial L / \partial
+# p_i$; wanted is its slope for each score, $dx_j = \partial L / \partial x_j$. First: how does probability
+# $i$ answer when score $j$ moves? There are two forward lines:
 #
-# - forward $y_i = p_i / s$. So $\partial y_i / \partial p_i$ is $1/s$, and through $s$ every $y_i$ also
-#   falls by $p_i / s^2$ for each unit of any $p_j$.
-# - forward $s = \sum_j p_j$. Each $p_j$ enters once, with slope 1.
-# - forward $p_j = e^{x_j}$. Its slope is $p_j$ itself.
+# - forward $Z = \sum_k e^{x_k}$. The score $x_j$ stands in one power, so the slope of $Z$ is $e^{x_j}$.
+# - forward $p_i = e^{x_i} / Z$. Through $Z$ the slope is $-e^{x_i} / Z^2 \cdot e^{x_j} = -p_i\, p_j$. If
+#   $j$ is $i$ itself, the numerator moves too, and adds $e^{x_i} / Z = p_i$.
 #
-# Put together, the Jacobian of softmax is
+# Both together are the Jacobian of softmax, the table of all these slopes:
 #
 # $$
-# \frac{\partial y_i}{\partial x_j} = y_i (\delta_{ij} - y_j)
+# \frac{\partial p_i}{\partial x_j} = p_i (\delta_{ij} - p_j)
 # $$
 #
-# with $\delta_{ij} = 1$ for $i = j$ and 0 otherwise. To see it whole, compute it from the formula, and once
-# more from softmax alone, by complex step (exact to rounding, [lesson 0](00_gradients.md)):
+# where $\delta_{ij}$ is 1 for $i = j$ and 0 otherwise: $p_i (1 - p_i)$ on the diagonal, $-p_i p_j$ beside
+# it. For *Solaris* and its own score this is $\frac58 \cdot \frac38 = \frac{15}{64}$. We compute the table
+# once by the formula, and once from `softmax_forward` alone, by complex step (lesson 0):
 
 # %%
-y, _ = softmax_forward(x)
-jacobian = np.diag(y) - np.outer(y, y)
-columns = [complex_step(lambda v: F.softmax_forward(v)[0], x, direction) for direction in np.eye(3)]
-agree("the Jacobian of softmax", jacobian, np.stack(columns, axis=1))
+p, _ = softmax_forward(x)
+jacobian = np.diag(p) - np.outer(p, p)  # p on the diagonal, less the table of all products p_i p_j
+columns = [complex_step(lambda moved: softmax_forward(moved)[0], x, unit) for unit in np.eye(3)]
+agree("the Jacobian of softmax", jacobian, np.stack(columns, axis=1))  # column j: score j moves
 
-# %% The Jacobian of softmax at (1/8, 2/8, 5/8): own slope on the diagonal, competition beside it
-plots.heatmap(jacobian, xlabel="score that moves", ylabel="probability", form="{:.3f}", label="slope")
+# %% The Jacobian of softmax at (1/8, 2/8, 5/8): each score lifts its own probability and lowers the others
+plots.heatmap(
+    jacobian,
+    rows=films,
+    columns=films,
+    xlabel="score that moves",
+    ylabel="probability",
+    form="{:.3f}",
+    label="slope",
+)
 
 # %% [markdown]
-# Each row and each column sums to zero: probabilities only move from one item to another. The matrix has
-# one row more than it has independent ones, which is the shift again: moving all scores together moves
-# nothing.
+# Each column sums to 0: what one film gains, the others lose. Each row sums to 0 as well: if all scores
+# move together, no probability moves. That is the shift again.
 #
-# For a gradient we need no matrix, only its product with $dy$. Multiply out $\sum_i dy_i\, y_i (\delta_{ij}
-# - y_j)$:
+# By the chain rule $dx_j = \sum_i dp_i \frac{\partial p_i}{\partial x_j}$. The term with $\delta_{ij}$ is
+# left for $i = j$ only, and gives $dp_j\, p_j$; the others give $-\sum_i dp_i\, p_i\, p_j$. So no table is
+# needed:
 #
 # $$
-# dx = y \odot \Bigl( dy - \sum_i dy_i\, y_i \Bigr)
+# dx_j = p_j \Bigl( dp_j - \sum_i p_i\, dp_i \Bigr)
 # $$
 #
-# Read it as: the slope of the loss for a probability, less the average of these slopes, in which each counts
-# by its probability, times that probability.
+# The sum is an average of the slopes, in which each film counts by its probability. What a score gets is
+# how far its own slope lies above this average, times its probability. By hand for $dp = (1, 2, -2)$: the
+# average is $(1 \cdot 1 + 2 \cdot 2 - 5 \cdot 2) / 8 = -\frac58$, and $dx = \bigl(\frac18 \cdot
+# \frac{13}8,\; \frac28 \cdot \frac{21}8,\; -\frac58 \cdot \frac{11}8\bigr)$.
 
 
 # %%
-def softmax_backward(dy, cache):
-    y = cache
-    return y * (dy - (dy * y).sum(axis=-1, keepdims=True))
+def softmax_backward(dp, cache):
+    p = cache
+    return p * (dp - (p * dp).sum(axis=-1, keepdims=True))
 
 
-dy = np.array([0.3, -1.2, 0.5])
-agree("softmax_backward", softmax_backward(dy, y), jacobian.T @ dy)
-print(np.round(softmax_backward(dy, y), 4), "sum:", abs(round(softmax_backward(dy, y).sum(), 12)))
+dp = np.array([1.0, 2.0, -2.0])
+dx = softmax_backward(dp, p)
+agree("softmax_backward", dx, jacobian.T @ dp)
+print("64 dx =", np.round(64 * dx, 3))
 
 # %% [markdown]
-# Now by machine: random inputs, a random signed $dy$, differences and complex step.
+# Now by machine, with all the checks of lesson 0:
 
 # %%
 report = check_gradient(softmax_forward, softmax_backward, scores)
 print("gradient is right" if report.ok else report)
 
 # %% [markdown]
-# A frequent mistake is to keep the diagonal of the Jacobian alone, $dx = dy \odot y \odot (1 - y)$, as if
-# each probability depended on its own score only. With $dy$ of ones the right gradient is zero; the wrong
-# one is not, and the check says so:
+# A frequent mistake is to keep only the diagonal of the Jacobian, $dx_i = dp_i\, p_i (1 - p_i)$, as if a
+# probability depended on its own score alone. For $dp = (1, 1, 1)$ the right gradient is zero, since the
+# sum of the probabilities never moves. The wrong one is not:
 
 
 # %%
-def softmax_backward_diagonal(dy, cache):
-    return dy * cache * (1 - cache)
+def softmax_backward_diagonal(dp, cache):
+    return dp * cache * (1 - cache)
 
 
 wrong = check_gradient(softmax_forward, softmax_backward_diagonal, scores)
 print("gradient is right" if wrong.ok else "gradient is wrong")
 print(wrong.causes[0].text)
-print("for dy of ones:", np.round(softmax_backward_diagonal(np.ones(3), y), 4))
-print("instead of    ", np.round(softmax_backward(np.ones(3), y), 4))
+print("for dp of ones:", np.round(softmax_backward_diagonal(np.ones(3), p), 4))
+print("instead of    ", np.round(softmax_backward(np.ones(3), p), 4))
 
 # %% [markdown]
-# This is `minirec.functional.softmax_forward` and `softmax_backward`: use them from here on. They also take
-# a mask, `True` where a score may take part. A hidden score gets probability 0 and gradient 0, and the
-# others share 1.
+# This is `minirec.functional.softmax_forward` and `softmax_backward`: use them from here on (`F` stands for
+# `minirec.functional`). They also take a **mask**, an array of the shape of the scores with `True` where a
+# score takes part and `False` where it is hidden. A hidden score gets probability 0 and gradient 0, and the
+# others share the 1. Without *Top Hat* the powers 1 and 5 are left, with the sum 6:
 
 # %%
 mask = np.array([True, False, True])
-shared, cache = F.softmax_forward(x, mask)
-agree("softmax with a mask", shared, [1 / 6, 0.0, 5 / 6])
-print(np.round(shared, 3), np.round(F.softmax_backward(dy, cache), 3))
+masked, cache = F.softmax_forward(x, mask)
+agree("softmax with a mask", masked, [1 / 6, 0.0, 5 / 6])
+print("p =", np.round(masked, 3), "  12 dx =", np.round(12 * F.softmax_backward(dp, cache), 3))
 
 # %% [markdown]
-# Why not write a very negative number in place of a hidden score? Because a row may be hidden as a whole,
-# such as the padding before a short history. Then the "very negative" numbers are equal, and softmax shares
-# the probability among things that are not there:
+# Many programs write a very negative number in place of a hidden score instead, and need no mask. This
+# fails where a whole row is hidden, such as the row of a user who has not watched anything yet. All numbers
+# in it are equal, and softmax shares the probability among films that are not there:
 
 # %%
-hidden = np.where(np.zeros(3, dtype=bool), x, -1e9)
-print("additive:", np.round(F.softmax_forward(hidden)[0], 3))
-print("mask:    ", F.softmax_forward(x, np.zeros(3, dtype=bool))[0])
+print("very negative:", np.round(F.softmax_forward(np.full(3, -1e9))[0], 3))
+print("mask:         ", F.softmax_forward(x, np.array([False, False, False]))[0])
 
 # %% [markdown]
 # ## Cross-entropy: how wrong are the probabilities?
 #
-# The user took film $t$. The loss is how surprised the model is:
+# The user took film $t$, the **target**. The **cross-entropy** is minus the logarithm of the probability
+# that this film had: 0 if it was 1, and larger without limit the closer it was to 0. With the formula of
+# softmax, $-\log (e^{x_t} / Z) = \log Z - x_t$:
 #
 # $$
-# L = -\log y_t = \log \sum_j e^{x_j} - x_t
+# L = -\log p_t = \log \sum_j e^{x_j} - x_t
 # $$
 #
-# The second form needs no division and never takes the logarithm of a rounded zero.
+# The second form is the one to compute. A very small $p_t$ is rounded to 0, which has no logarithm; the
+# second form never sees it (computed with the largest score subtracted, as above). In minirec
+# `cross_entropy_forward` takes a table with a row for each user, and a list with the target of each row;
+# `x[None]` is a table with one row. Say the user took *Top Hat*, which had $2/8$:
 
 # %%
-target = 1
-agree("cross_entropy", -np.log(y[target]), np.log(np.exp(x).sum()) - x[target])
+target = 1  # Top Hat, counted from 0
+agree("cross_entropy", -np.log(p[target]), np.log(np.exp(x).sum()) - x[target])
 loss, cache = F.cross_entropy_forward(x[None], np.array([target]))
 print(f"{loss:.4f} = log 4 = {np.log(4):.4f}")
 
 # %% [markdown]
-# Its gradient is the reason why the two always go together. Forward $L = \log s - x_t$ with $s = \sum_j
-# e^{x_j}$: the first term gives $e^{x_i} / s = y_i$, the second $-1$ at the target:
+# Softmax and cross-entropy go together because their common gradient is so simple. In $L = \log Z - x_t$
+# the slope of the first term for $x_i$ is $e^{x_i} / Z = p_i$, and the second gives $-1$ for the target:
 #
 # $$
-# \frac{\partial L}{\partial x_i} = y_i - [i = t]
+# \frac{\partial L}{\partial x_i} = p_i - [i = t]
 # $$
 #
-# Probability minus truth. It can never be larger than 1, and it is 0 only when the model is certain and
-# right.
+# where $[i = t]$ is 1 for the film that was taken and 0 for the others: probability minus truth. Each entry
+# lies between $-1$ and 1, and all are 0 only if $p_t = 1$, when the model is certain and right.
 
 # %%
-truth = np.eye(3)[target]
-agree("cross_entropy gradient", F.cross_entropy_backward(1.0, cache)[0], y - truth)
-print(np.round(y - truth, 3))
+truth = np.array([0.0, 1.0, 0.0])
+agree("cross_entropy gradient", F.cross_entropy_backward(1.0, cache)[0], p - truth)
+print(p - truth)
 
 # %% [markdown]
-# Follow it downhill. Three scores, one film that is always taken, 60 steps of size 1:
+# (The first argument, 1.0, is the slope of the loss for itself.) Now go downhill: the same film is taken
+# again and again, and each of 60 steps moves the scores against their gradient, with a learning rate of 1.
 
 # %% Gradient descent on three scores: the film that was taken gains what the others lose
-row, path = x.copy(), []
+row, path = x, [p]
 for _ in range(60):
-    p = F.softmax_forward(row)[0]
-    path.append(p)
-    row = row - (p - truth)
-path = np.array(path)
-plots.lines({f"film {i}": (range(60), path[:, i]) for i in range(3)}, "step", "probability")
+    row = row - (F.softmax_forward(row)[0] - truth)
+    path.append(F.softmax_forward(row)[0])
+path = np.array(path)  # (61, 3): before the first step, and after each
+plots.lines({film: (range(61), path[:, i]) for i, film in enumerate(films)}, "step", "probability")
 
 # %% [markdown]
-# It is fast at first, then slower and slower: the loss has no minimum, only a limit. After 60 steps the
-# film that was taken has the probability {{path[-1, target]:.3f}}. This is why models are stopped or
-# regularized, and why their scores grow as long as they train.
+# It is fast at first, then slower and slower, since the gradient shrinks as $p_t$ comes closer to 1. After
+# 60 steps *Top Hat* has the probability {{path[-1, target]:.3f}}. It never reaches 1: the loss has no
+# lowest point, and the differences between the scores grow as long as one trains. When to stop is a
+# question of the lesson on [training](09_training.md).
 #
 # ## Exercise
 #
-# Write `log_softmax_forward` and `log_softmax_backward` ($\log y_i = x_i - \log \sum_j e^{x_j}$) in a file
-# of your own. The backward pass is one line; which sum does it need? Then compare it with the formula of
-# minirec, and its gradient with differences:
+# Write `log_softmax_forward(x)` and `log_softmax_backward(dy, cache)` in a file of your own: the logarithm
+# of softmax, $y_i = x_i - \log \sum_j e^{x_j}$ for each row. Subtract the largest score first. The backward
+# pass is one line; which sum does it need? Compare it with the formula of minirec, and its gradient with
+# differences:
 #
 # ```
 # python -m minirec verify my_file.py:log_softmax --against log_softmax
@@ -266,7 +295,8 @@ plots.lines({f"film {i}": (range(60), path[:, i]) for i in range(3)}, "step", "p
 #
 # ## In practice
 #
-# Libraries fuse the two: `torch.nn.functional.cross_entropy` takes scores, not probabilities, for the
-# reason above. The name softmax is from Bridle (1990). With millions of items the sum over all of them is
-# what costs; recommenders then sum over a sample (`minirec.functional.sampled_softmax_forward`; Klenitskiy
-# & Vasilev 2023), and the lesson on [sequences](10_sequences.md) measures what that loses.
+# Libraries compute both in one function: PyTorch's `cross_entropy` takes scores, not probabilities, because
+# the second form above needs the scores. The name softmax is from Bridle (1990). With millions of films the
+# sum over all of them is what costs. Recommenders then sum over the target and a few films drawn at random
+# (`minirec.functional.sampled_softmax_forward`; Klenitskiy & Vasilev 2023), and the lesson on
+# [sequences](10_sequences.md) measures what that loses.

@@ -1,11 +1,12 @@
 # %% [markdown]
 # # Ask a history a question: scaled dot-product attention
 #
-# - **You will do:** compute attention by hand, by loops and with arrays; measure what $\sqrt{d_k}$ is for;
-#   hide films with a mask; derive the backward pass line by line.
-# - **You will learn:** what queries, keys and values are, why the scores are divided by $\sqrt{d_k}$ and
-#   when that argument ends, and which way a weight is pushed in training.
-# - **You need:** matrix products, the chain rule, and [softmax](03_softmax.md).
+# - **You will do:** compute attention by hand, by loops and with arrays; measure what the division in its
+#   formula is for; hide films with a mask; derive the backward pass line by line.
+# - **You will learn:** what queries, keys and values are, why the attention formula divides by a square
+#   root and when that reason ends, and which way training pushes an attention weight.
+# - **You need:** matrix products, the chain rule, and [softmax](03_softmax.md), where $p$ and $dp$ come
+#   from.
 #
 # This is the one formula of section 4.2 of "Can large models change the recommendation paradigm?"
 # (大模型能改变推荐范式吗?, 禅与计算机程序设计艺术). The section names its letters and stops there. It says neither what the three
@@ -30,10 +31,11 @@ from minirec.verify import agree, check_gradient, complex_step
 #
 # - a **query**: what is asked for. Here the features of the new film;
 # - a **key** for each film of the history: what it is found by. Here its features;
-# - a **value** for each film of the history: what it answers. Here the stars.
+# - a **value** for each film of the history: what it answers. Here its stars.
 #
-# We describe a film by four features. The queries carry a factor $2 \ln 2$, for one reason only: numbers
-# that can be checked by hand.
+# We describe a film by four **features**, each 1 if the film has it and 0 if not. The queries are
+# multiplied by $2 \log 2$ (the natural logarithm), for one reason only: numbers that can be checked by
+# hand.
 
 # %%
 #                      space  suspense  love  music
@@ -55,7 +57,9 @@ V = np.array([[5.0], [4.0], [2.0], [1.0]])  # (4, 1): their stars
 # \mathrm{Attention}(Q, K, V) = \mathrm{softmax}\left(\frac{Q K^T}{\sqrt{d_k}}\right) V
 # $$
 #
-# The document calls $Q$, $K$ and $V$ vectors. They are matrices, with one vector in each row:
+# The document calls $Q$, $K$ and $V$ vectors. They are matrices, with one vector in each row. There are
+# $T_q$ queries and $T_k$ keys. A query has as many numbers as a key, $d_k$; there is one value for each
+# key, and it has $d_v$ numbers:
 #
 # | | shape | a row is | here |
 # | --- | --- | --- | --- |
@@ -66,10 +70,11 @@ V = np.array([[5.0], [4.0], [2.0], [1.0]])  # (4, 1): their stars
 # | $P = \mathrm{softmax}(S)$ | $(T_q, T_k)$ | the **attention weights** of one query | positive, with the sum 1 |
 # | $Y = P V$ | $(T_q, d_v)$ | the answer to one query | a weighted mean of the stars |
 #
-# Row by row: *Gravity* shares two features with *Alien*, one with *Star Wars* and none with the others. A
-# shared feature adds $2 \ln 2$ to the product and $2 \ln 2 / \sqrt 4 = \ln 2$ to the score, so it doubles
-# $e^s$. The powers are $4, 2, 1, 1$, their sum is 8, and the weights are $4/8, 2/8, 1/8, 1/8$. The answer
-# is $(4 \cdot 5 + 2 \cdot 4 + 1 \cdot 2 + 1 \cdot 1) / 8 = 31/8$ stars. In loops:
+# What lesson 3 did with a row of scores $x$ is done here with each row of $S$. Take *Gravity*. It shares
+# two features with *Alien*, one with *Star Wars* and none with the others. A shared feature adds $2 \log 2$
+# to the product, so $2 \log 2 / \sqrt 4 = \log 2$ to the score $s$, and so it doubles $e^s$. The powers are
+# $4, 2, 1, 1$, their sum is 8, and the weights are $4/8, 2/8, 1/8, 1/8$. The answer is $(4 \cdot 5 + 2
+# \cdot 4 + 1 \cdot 2 + 1 \cdot 1) / 8 = 31/8$ stars. In loops:
 
 
 # %%
@@ -91,153 +96,150 @@ for title, answer in zip(new, answers, strict=True):
     print(f"{title}: {answer[0]:.3f} stars")
 
 # %% [markdown]
-# *La La Land* asks the same four films, listens most to *Top Hat*, and gets another answer. With arrays
-# this is three lines, one for each of $S$, $P$ and $Y$. Further axes in front, such as one for a batch of
-# users, cost nothing: `swapaxes` turns the last two only.
+# *La La Land* asks the same four films, listens most to *Top Hat*, and gets another answer.
+#
+# With arrays this is three lines, one for each of $S$, $P$ and $Y$. `swapaxes(-1, -2)` exchanges the last
+# two axes: it transposes, and leaves alone any axes in front. So the same lines serve many users at once (a
+# *batch*), with queries of shape (users, $T_q$, $d_k$). The mask is for later.
 
 
 # %%
-def attention_forward(q, k, v):
+def attention_forward(q, k, v, mask=None):
     s = q @ k.swapaxes(-1, -2) / np.sqrt(q.shape[-1])
-    p, _ = F.softmax_forward(s)
+    p, _ = F.softmax_forward(s, mask)
     y = p @ v
-    return y, (q, k, v, p)
+    return y, (q, k, v, p)  # the answers, and the cache for the backward pass
 
 
-Y, (*_, P) = attention_forward(Q, K, V)
+Y, (_, _, _, P) = attention_forward(Q, K, V)
 agree("attention with arrays", Y, answers)
 
 # %% Attention weights of two new films over a history: each listens to the films that it shares features with
-plots.heatmap(
-    P,
-    rows=list(new),
-    columns=list(films),
-    xlabel="key (attended to)",
-    ylabel="query (attends)",
-    label="attention weight",
-    form="{:.3f}",
-)
+axes = {"xlabel": "key (attended to)", "ylabel": "query (attends)", "label": "attention weight"}
+plots.heatmap(P, rows=list(new), columns=list(films), form="{:.3f}", **axes)
 
 # %% [markdown]
-# In a model nobody types in features. Each film has a vector $x$ that is learned, and queries, keys and
-# values are made from these vectors by three matrices that are learned as well, $Q = x W_q$, $K = x W_k$,
-# $V = x W_v$; a value is a vector of many numbers ([heads](06_heads.md)). What follows does not depend on
-# where they come from.
+# In a model nobody types in features. Each film has a vector of $D$ numbers that are learned. Let $X$,
+# shape $(T_k, D)$, have the vectors of the history as its rows. Then the keys are $K = X W_k$ and the
+# values $V = X W_v$, with matrices of the shapes $(D, d_k)$ and $(D, d_v)$ that are learned as well. The
+# queries are made in the same way, by a matrix $W_q$ of shape $(D, d_k)$, of the vectors of the films that
+# ask. What follows does not depend on where $Q$, $K$ and $V$ come from.
 #
 # ## Why divide by $\sqrt{d_k}$?
 #
-# A score is a sum of $d_k$ products. How large is it? The **variance** of a number that varies is the mean
-# of its squared distance from its own mean; its square root, the standard deviation, says how far it
-# usually is from the mean. Let all entries of $q$ and $k$ be independent (one says nothing about another),
-# with mean 0 and variance 1. A product $q_i k_i$ then has the mean $0 \cdot 0 = 0$, and the mean of its
-# square is $1 \cdot 1 = 1$, so its variance is 1. Variances of independent numbers add up:
+# Before the division a score is the **dot product** of a query and a key, a sum of $d_k$ products: $q \cdot
+# k = \sum_c q_c k_c$. How large is it? Let a coin decide for each entry whether it is $+1$ or $-1$. Then
+# the score is positive as often as negative, and its mean is 0. The **variance** of a number is the mean of
+# its squared distance from its own mean; here it is the mean of $(q \cdot k)^2$. Multiply this square out.
+# There are $d_k$ squares $(q_c k_c)^2$, which are all 1. And there are mixed terms $(q_c k_c)(q_b k_b)$, as
+# often $+1$ as $-1$, so they have the mean 0. What is left is $d_k$.
+#
+# The same holds for any entries with mean 0 and variance 1 that are **independent**: knowing some of them
+# says nothing about the others. For independent numbers the mean of a product is the product of the means.
+# So $(q_c k_c)^2$ has the mean $1 \cdot 1$, a mixed term has $0 \cdot 0 \cdot 0 \cdot 0 = 0$, and only the
+# variances of the products $q_c k_c$ are left, each 1:
 #
 # $$
-# \mathrm{Var}(q \cdot k) = \sum_{i=1}^{d_k} \mathrm{Var}(q_i k_i) = d_k
+# \mathrm{Var}(q \cdot k) = \sum_{c=1}^{d_k} \mathrm{Var}(q_c k_c) = d_k
 # $$
 #
-# The smallest example can be counted through: entries that are $+1$ or $-1$. For $d_k = 3$ there are 8
-# vectors, and 64 pairs of a query and a key. Over all of them:
+# With coins and $d_k = 3$ there are 8 possible vectors, and 64 pairs of a query and a key. By hand, from
+# the counts below: $(8 \cdot 9 + 24 \cdot 1 + 24 \cdot 1 + 8 \cdot 9) / 64 = 3$.
 
 # %%
-signs = np.array(list(itertools.product([-1.0, 1.0], repeat=3)))  # (8, 3)
+signs = np.array(list(itertools.product([-1.0, 1.0], repeat=3)))  # (8, 3), every vector of signs
 scores = signs @ signs.T  # (8, 8), every query with every key
 agree("variance of a score", scores.var(), 3)
-print("scores that occur:", np.unique(scores), " variance:", scores.var())
+for score, count in zip(*np.unique(scores, return_counts=True), strict=True):
+    print(f"score {score:2.0f}: {count} pairs")
 
 # %% [markdown]
-# So a score usually is about as large as $\sqrt{d_k}$, and dividing by $\sqrt{d_k}$ brings the variance
-# back to 1, whatever the width. Why does it matter? The lesson on [softmax](03_softmax.md) showed that
-# large scores turn it into all-or-nothing. Measured with random (normally distributed) numbers, 300 queries
-# and 50 keys, by the variance, and by the largest of the 50 weights of a query:
+# So a score is usually about as large as $\sqrt{d_k}$. Divided by $\sqrt{d_k}$, its square is divided by
+# $d_k$, and the variance is 1 for any $d_k$. Why does it matter? Lesson 3 multiplied scores by a large
+# factor, and one film got all the probability. We draw 300 queries and 50 keys at random, with mean 0 and
+# variance 1, and look at the largest of the 50 weights of each query:
 
 # %%
 rng = np.random.default_rng(0)
-widths = 2 ** np.arange(1, 11)  # 2, 4, ..., 1024
+widths = 2 ** np.arange(1, 11)  # d_k = 2, 4, 8, ..., 1024
 drawn = {d: rng.normal(size=(300, d)) @ rng.normal(size=(50, d)).T for d in widths}
 plain = {d: F.softmax_forward(drawn[d])[0] for d in widths}
 scaled = {d: F.softmax_forward(drawn[d] / np.sqrt(d))[0] for d in widths}
-print("         variance             mean largest weight")
-print(" d_k   q·k    q·k / √d_k    by q·k  by q·k / √d_k")
+print(" d_k   variance of q·k   mean largest weight   the same, divided")
 for d in (4, 16, 64, 256, 1024):
-    by_width = drawn[d].var(), (drawn[d] / np.sqrt(d)).var()
-    largest = plain[d].max(axis=1).mean(), scaled[d].max(axis=1).mean()
-    print("{:4} {:6.1f}  {:8.2f}  {:12.2f}  {:9.2f}".format(d, *by_width, *largest))
+    largest, divided = plain[d].max(axis=1).mean(), scaled[d].max(axis=1).mean()
+    print(f"{d:4} {drawn[d].var():17.1f} {largest:21.2f} {divided:19.2f}")
 
 # %% [markdown]
-# At a width of 1024 a query without the division has picked one film of 50 before it has learned anything,
-# and it can hardly change its mind. The slope of a weight for its own score is $p_j (1 - p_j)$, and all
-# these slopes of a row together are
+# At a width of 1024, without the division, one film of 50 gets nearly all the weight before anything has
+# been learned. And this can hardly change. The slope of a weight for its own score is $p_j (1 - p_j)$, the
+# diagonal of the Jacobian of softmax ([lesson 3](03_softmax.md)). All these slopes of a row together are
+# $\sum_j p_j - \sum_j p_j^2$, and the weights sum to 1:
 #
 # $$
 # \sum_j \frac{\partial p_j}{\partial s_j} = 1 - \sum_j p_j^2
 # $$
 #
-# which is 0 when one key has it all: then no small change of any score changes anything.
+# This is 0 if one key has all the weight: then a small change of the scores changes next to nothing. For
+# the weights of *Gravity* it is $1 - (16 + 4 + 1 + 1) / 64 = 42/64$.
 
 # %%
 s = np.log([4.0, 2.0, 1.0, 1.0])  # the scores of Gravity
-own = [complex_step(lambda x: F.softmax_forward(x)[0], s, np.eye(4)[j])[j] for j in range(4)]
+slopes_of = [complex_step(lambda x: F.softmax_forward(x)[0], s, unit) for unit in np.eye(4)]  # move one score
+own = [slopes_of[j][j] for j in range(4)]  # of all slopes for score j, that of weight j
 agree("sum of the slopes of softmax", sum(own), 1 - (P[0] ** 2).sum())
-print(f"Gravity: {sum(own):.3f}, even weights: {1 - 4 * (1 / 4) ** 2:.2f}")
+print(f"{sum(own):.3f}")
 
-# %% Sum of the slopes of 50 weights: without the division a wide model has less and less to learn from
-plots.lines(
-    {
-        "scores divided by √d_k": (widths, [1 - (scaled[d] ** 2).sum(axis=1).mean() for d in widths]),
-        "scores as they are": (widths, [1 - (plain[d] ** 2).sum(axis=1).mean() for d in widths]),
-    },
-    "width of queries and keys, d_k",
-    "sum of ∂p/∂s over the keys",
-    log="x",
-)
+# %% Sum of the slopes of 50 weights: without the division, the wider the vectors, the less a score can change
+curves = {}
+for name, weights in {"scores divided by √d_k": scaled, "scores as they are": plain}.items():
+    curves[name] = widths, [1 - (weights[d] ** 2).sum(axis=1).mean() for d in widths]
+plots.lines(curves, "width of queries and keys, d_k", "sum of ∂p/∂s over the keys", log="x")
 
 # %% [markdown]
-# Note what the argument needs: entries that are independent. That is roughly how a model *begins*, with
-# random numbers. Training makes queries and keys depend on each other; that is its purpose. A query that
-# equals a key has the score $q \cdot q / \sqrt{d_k}$. The mean of $q \cdot q$ is $d_k$, so the mean score
-# is $\sqrt{d_k}$: it grows in spite of the division.
-
-# %%
-for d in (16, 64, 256):
-    q = rng.normal(size=(1000, d))
-    print(f"d_k = {d:3}: mean score of a query with itself {((q * q).sum(axis=1) / np.sqrt(d)).mean():.1f}")
-
-# %% [markdown]
-# The factor is a good start, not a law: nothing keeps training from making the scores larger or smaller.
+# The reason holds as long as the entries are independent. That is roughly how a model *begins*, with random
+# numbers. Training makes queries and keys depend on each other; that is its purpose. Take a query that
+# equals a key. Its score is $q \cdot q / \sqrt{d_k}$, the mean of $q \cdot q = \sum_c q_c^2$ is $d_k$, and
+# so the mean score is $\sqrt{d_k}$: it grows with the width in spite of the division.
 #
 # ## Masks: what a query may not see
 #
-# Say the question of *Gravity* is asked as of a day when the user had not seen *Alien* yet, and that of
-# *La La Land* today. A **mask** is a table of the shape of $S$ with True (1) where a query may look, and False (0) where it may not. Hidden keys drop
-# out of both sums:
+# Say *Gravity* asks as of a day before the user had watched *Alien*. Then *Alien* must not answer. A
+# **mask** $m$ is a table of the shape of $S$ with True (1) where a query may look and False (0) where it
+# may not. With $t$ we count queries, with $j$ and $i$ keys. A hidden key gets the weight 0, and is left out
+# of the sum:
 #
 # $$
 # p_{tj} = \frac{m_{tj}\, e^{s_{tj}}}{\sum_i m_{ti}\, e^{s_{ti}}}
 # $$
 #
-# The powers $4, 2, 1, 1$ become $0, 2, 1, 1$, and the weights $0, 2/4, 1/4, 1/4$.
+# For *Gravity* the powers $4, 2, 1, 1$ become $0, 2, 1, 1$, and the weights $0, 2/4, 1/4, 1/4$. Softmax
+# takes the mask (lesson 3), so our function does too:
 
 # %%
 mask = np.array([[False, True, True, True], [True, True, True, True]])
-Y_masked, cache = F.attention_forward(Q, K, V, mask)
-agree("attention with a mask", cache.p[0], [0, 2 / 4, 1 / 4, 1 / 4])
+Y_masked, (_, _, _, P_masked) = attention_forward(Q, K, V, mask)
+agree("attention with a mask", P_masked[0], [0, 2 / 4, 1 / 4, 1 / 4])
 print(f"Gravity without Alien: {Y_masked[0, 0]:.2f} stars instead of {Y[0, 0]:.3f}")
 
 # %% [markdown]
-# Setting weights to 0 *after* softmax is a frequent mistake. The weights that are left no longer sum to 1,
-# since the hidden film has had its share of the denominator: the answer shrinks.
+# Setting weights to 0 *after* softmax is a frequent mistake. The hidden film has had its share of the sum,
+# so the weights that are left no longer sum to 1, and the answer shrinks:
 
 # %%
 after = P * mask
 print("weights masked too late:", after[0], " sum:", after[0].sum(), " answer:", (after @ V)[0])
 
 # %% [markdown]
-# And a query that may see nothing at all? In minirec it gets zeros, and gives no gradient; the lesson on
-# softmax shows what a large negative number in place of a mask would do there. The mask that matters most
-# for recommenders is the **causal** one: film $t$ of a history sees the films up to $t$, never a later one.
-# Here a history asks itself. Queries and keys are made of the same seven films, and each shared feature
-# multiplies $e^s$ by 4:
+# A query that may see nothing at all gets the weights 0 and the answer 0. More masks come in the lesson on
+# [heads](06_heads.md).
+#
+# The mask that matters most for recommenders is the **causal** one: film $t$ of a history sees the films up
+# to $t$, itself included, and never a later one. Here a history asks itself: each of seven films, in the
+# order in which they were watched, is a query and a key. They have the same four features, and a shared
+# feature now multiplies $e^s$ by 4. *Psycho* shares one with *Alien* and with itself, none with *Top Hat*,
+# and may not see the rest. Its powers are $4, 1, 4$, and its weights $4/9, 1/9, 4/9$. `causal_mask(7)` is
+# True on and below the diagonal.
 
 # %% Every film attends to itself and to those before it; the upper triangle, the future, has weight 0
 watched = {
@@ -250,29 +252,33 @@ watched = {
     "La La Land": [0, 0, 1, 1],
 }
 X = np.array(list(watched.values()), dtype=float)
-_, cache = F.attention_forward(2 * np.log(4) * X, X, X, causal_mask(7))
-plots.attention_weights(cache.p, list(watched), list(watched))
+_, (_, _, _, P_causal) = attention_forward(2 * np.log(4) * X, X, X, causal_mask(7))  # (7, 7)
+plots.attention_weights(P_causal, list(watched), list(watched))
 
 # %% [markdown]
-# More masks, and what each is for, come in the lesson on [heads](06_heads.md).
-#
 # ## The backward pass, line by line
 #
-# A loss $L$ comes after attention. Given is $dY = \partial L / \partial Y$, wanted are $dQ$, $dK$ and $dV$.
-# Each $dX$ has the shape of $X$. The simplest loss with the gradient $dY$ is
-# $L = \sum_{tc} dY_{tc} Y_{tc}$: we use it to compute every slope once more, entry by entry, by complex
-# step, which is exact to rounding ([lesson 0](00_gradients.md)). All sizes differ, so that a wrong
-# transposition cannot pass.
+# A loss $L$ comes after attention. Given is $dY = \partial L / \partial Y$, the table of its slopes for all
+# entries of $Y$. Wanted are $dQ$, $dK$ and $dV$, each of the shape of its matrix.
+#
+# To check each line we need a loss whose slopes for $Y$ are $dY$. The simplest is $L = \sum_{tc} dY_{tc}
+# Y_{tc}$, where $c$ counts columns. The function `slopes` moves one entry after the other by a complex step
+# ([lesson 0](00_gradients.md)). All sizes differ, so that a wrong transposition cannot pass.
 
 
 # %%
 def slopes(f, x):
     """The slope of f for each entry of x."""
-    return np.reshape([complex_step(f, x, e) for e in np.eye(x.size).reshape(-1, *x.shape)], x.shape)
+    found = np.zeros(x.shape)
+    for place in np.ndindex(x.shape):
+        direction = np.zeros(x.shape)
+        direction[place] = 1.0
+        found[place] = complex_step(f, x, direction)
+    return found
 
 
 q, k, v, dy = (rng.normal(size=shape) for shape in [(2, 3), (5, 3), (5, 7), (2, 7)])
-s = q @ k.T / np.sqrt(3)
+s = q @ k.T / np.sqrt(3)  # d_k = 3
 p, _ = F.softmax_forward(s)
 y = p @ v
 
@@ -288,11 +294,12 @@ y = p @ v
 # %%
 dv = p.T @ dy
 dp = dy @ v.T
-agree("gradient of the values", dv, slopes(lambda v: (dy * (p @ v)).sum(), v))
+agree("gradient of the values", dv, slopes(lambda v: (dy * (p @ v)).sum(), v))  # p is kept, v moves
 agree("gradient of the weights", dp, slopes(lambda p: (dy * (p @ v)).sum(), p))
 
 # %% [markdown]
-# - forward $P = \mathrm{softmax}(S)$, each row on its own. Its backward pass is that of the lesson before:
+# - forward $P = \mathrm{softmax}(S)$, each row on its own. Its backward pass is that of [lesson
+#   3](03_softmax.md), with $s$ for $x$:
 #
 # $$
 # ds_{tj} = p_{tj} \Bigl( dp_{tj} - \sum_i p_{ti}\, dp_{ti} \Bigr)
@@ -303,9 +310,9 @@ ds = p * (dp - (p * dp).sum(axis=-1, keepdims=True))
 agree("gradient of the scores", ds, slopes(lambda s: (dy * (F.softmax_forward(s)[0] @ v)).sum(), s))
 
 # %% [markdown]
-# - forward $S = Q K^T / \sqrt{d_k}$, or $s_{tj} = \sum_d q_{td} k_{jd} / \sqrt{d_k}$. The number $q_{td}$
-#   stands in $s_{tj}$ for every key $j$, with the slope $k_{jd} / \sqrt{d_k}$; the number $k_{jd}$ for
-#   every query $t$, with the slope $q_{td} / \sqrt{d_k}$:
+# - forward $S = Q K^T / \sqrt{d_k}$, or $s_{tj} = \sum_c q_{tc} k_{jc} / \sqrt{d_k}$. The number $q_{tc}$
+#   stands in $s_{tj}$ for every key $j$, with the slope $k_{jc} / \sqrt{d_k}$; the number $k_{jc}$ for
+#   every query $t$, with the slope $q_{tc} / \sqrt{d_k}$:
 #
 # $$
 # dQ = \frac{dS\, K}{\sqrt{d_k}}, \qquad dK = \frac{dS^T Q}{\sqrt{d_k}}
@@ -325,19 +332,21 @@ agree("gradient of the keys", dk, slopes(lambda k: (dy * attention_forward(q, k,
 # %%
 def attention_backward(dy, cache):
     q, k, v, p = cache
+    root = np.sqrt(q.shape[-1])
     dv = p.swapaxes(-1, -2) @ dy
     dp = dy @ v.swapaxes(-1, -2)
-    ds = F.softmax_backward(dp, F.SoftmaxCache(p)) / np.sqrt(q.shape[-1])
-    return ds @ k, ds.swapaxes(-1, -2) @ q, dv
+    ds = p * (dp - (p * dp).sum(axis=-1, keepdims=True))
+    dq = ds @ k / root
+    dk = ds.swapaxes(-1, -2) @ q / root
+    return dq, dk, dv
 
 
 report = check_gradient(attention_forward, attention_backward, q, k, v)
 print("gradient is right" if report.ok else report)
 
 # %% [markdown]
-# This is `minirec.functional.attention_forward` and `attention_backward`: use them from here on. They take
-# the mask as well, and skip blocks of keys that no query may see. Their cache holds the weights as
-# `cache.p`.
+# This is `minirec.functional.attention_forward` and `attention_backward`: use them from here on. In their
+# cache the weights have a name, `cache.p`.
 
 # %%
 y_ours, cache = F.attention_forward(q, k, v)
@@ -348,39 +357,43 @@ for ours, mine in zip(F.attention_backward(dy, cache), (dq, dk, dv), strict=True
 # %% [markdown]
 # ## Which way is a weight pushed?
 #
-# Put $dp_{tj} = dy_t \cdot v_j$ into the line of the scores. The sum there is
-# $\sum_i p_{ti}\, dy_t \cdot v_i = dy_t \cdot y_t$, so
+# Let $y_t$, $dy_t$ and $v_j$ be rows. Then $dp_{tj} = dy_t \cdot v_j$. Put this into the line of the
+# scores: its sum is $\sum_i p_{ti}\, dy_t \cdot v_i = dy_t \cdot y_t$, since $y_t = \sum_i p_{ti} v_i$. So
 #
 # $$
 # ds_{tj} = p_{tj}\; dy_t \cdot (v_j - y_t)
 # $$
 #
-# Training goes against the gradient. So a key gains score where its value lies, seen from the present
-# answer, in the direction in which the answer should move. How much also depends on the weight that it has.
-# Three things follow at once:
-#
-# - a key with a weight of almost 0 gets almost no gradient, right or wrong. This is what the division by
-#   $\sqrt{d_k}$ protects from;
-# - the $ds_{tj}$ of a query sum to 0, so all rows of $dK$ added together give the zero vector: moving all
-#   keys by the same vector adds one number to all scores of a query, and changes nothing;
-# - a single key has $v_1 = y_t$: its weight is 1 whatever it is, and queries and keys learn nothing.
+# Take *Gravity*, and say the user gives it 5 stars. With $L = \frac12 (y - 5)^2$ the slope is $dy = y - 5$,
+# for the answer $31/8$ that is $-9/8$. For *Alien*, $ds = \frac48 \cdot (-\frac98) \cdot (5 - \frac{31}8)$:
 
 # %%
 agree("what moves a score", ds, [[p[t, j] * dy[t] @ (v[j] - y[t]) for j in range(5)] for t in range(2)])
-print("rows of dK added together are zero:", bool(np.abs(dk.sum(axis=0)).max() < 1e-12))
-y_one, cache = F.attention_forward(q, k[:1], v[:1])
-dq_one, dk_one, _ = F.attention_backward(dy, cache)
-largest = max(np.abs(dq_one).max(), np.abs(dk_one).max())
-print("one key: weights", cache.p.ravel(), " largest gradient:", largest)
+for j, title in enumerate(films):
+    ds_gravity = P[0, j] * (Y[0] - 5) @ (V[j] - Y[0])
+    direction = "up" if ds_gravity < 0 else "down"
+    print(f"{title}: value {V[j, 0]:.0f}, weight {P[0, j]:.3f}, ds {ds_gravity:6.3f}, score goes {direction}")
 
 # %% [markdown]
-# The last point is not idle. The model that the document prints in section 5.2 attends to one user vector,
-# so its attention has one key; the lesson on [that model](08_document_model.md) shows what becomes of it.
+# Training goes against the gradient. The answer is too low, so the films with more stars than the answer
+# gain score, and those with fewer lose. Two things follow from the formula:
 #
+# - a key with a weight of almost 0 gets almost no gradient, right or wrong. This is what the division by
+#   $\sqrt{d_k}$ protects from;
+# - with a single key the answer is its value, $y_t = v_1$. Then $ds$ is 0, and queries and keys learn
+#   nothing. The model that the document prints in section 5.2 has just one key, the user; the lesson on
+#   [that model](08_document_model.md) shows what becomes of it.
+
+# %%
+_, cache = attention_forward(q, k[:1], v[:1])
+dq_one, dk_one, _ = attention_backward(dy, cache)
+print("one key: gradients of queries and keys are all zero:", not dq_one.any() and not dk_one.any())
+
+# %% [markdown]
 # ## What goes wrong in practice
 #
-# Leave the factor out of the backward pass only: $dQ$ and $dK$ are too large by $\sqrt{d_k}$, every sign is
-# right, and small steps still lower the loss. Only a check tells.
+# **The root is forgotten on the way back.** Then $dQ$ and $dK$ are too large by $\sqrt{d_k}$. Every sign is
+# right, so small steps still lower the loss. Only a check tells.
 
 
 # %%
@@ -394,24 +407,37 @@ print("gradient is right" if wrong.ok else "gradient is wrong")
 print(wrong.causes[0].text)
 
 # %% [markdown]
+# **A weight of 0 does not hide everything.** Say the stars of *Alien* are unknown, stored as NaN ("not a
+# number"), and the mask hides the film from every query. Its weight is 0, but a product with NaN is NaN,
+# and so is every sum that it enters. Before anything else minirec puts 0 in place of keys and values that
+# no query may see:
+
+# %%
+print("0 · NaN =", 0 * np.nan)
+unknown = np.array([[np.nan], [4.0], [2.0], [1.0]])
+hidden = np.array([[False, True, True, True], [False, True, True, True]])
+print("this lesson:", attention_forward(Q, K, unknown, hidden)[0].ravel())
+print("minirec:    ", F.attention_forward(Q, K, unknown, hidden)[0].ravel())
+
+# %% [markdown]
 # ## Exercise
 #
 # Write `attention_forward(q, k, v, mask=None)` and `attention_backward(dy, cache)` in a file of your own,
-# and compare them with the formula of minirec at seven places, with masks of several kinds:
+# and compare them with the formula of minirec:
 #
 # ```
 # python -m minirec verify my_file.py:attention --against attention
 # ```
 #
-# The two functions of this lesson, with the mask handed on to softmax, pass at five of the seven places. At
-# the two others one check fails, called *what nobody sees cannot leak*: a key that no query may see holds
-# NaN ("not a number", what $0/0$ gives). Why does its weight of 0 not help, and what does?
+# The two functions of this lesson fail one of its checks, *what nobody sees cannot leak*: it is the NaN
+# above. Mend them. `np.any(mask, axis=-2)[..., None]` is a column that says which keys at least one query
+# may see, and `np.where` replaces the others.
 #
 # ## In practice
 #
-# The weights are a table of $T_q \times T_k$ numbers for each user and head. For long histories it is this
-# table that fills the memory, and not the model. FlashAttention (Dao et al. 2022) computes the same answers
-# in blocks and never stores it. Beware of masks when you move between libraries: True means "may be seen"
-# in minirec and in PyTorch's `scaled_dot_product_attention`, but "is hidden" in PyTorch's
+# When a history of $T$ films asks itself, the weights are $T^2$ numbers for each user, and for long
+# histories this table fills the memory. FlashAttention (Dao et al. 2022) computes the same answers in
+# blocks, and never stores it. Beware of masks when you move between libraries: True means "may be seen" in
+# minirec and in PyTorch's `scaled_dot_product_attention`, but "is hidden" in PyTorch's
 # `MultiheadAttention`. And attention weights are weights of a mean, no more; whether they explain a
 # recommendation is the subject of the [next lesson](05_worked_example.md).

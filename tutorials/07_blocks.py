@@ -5,8 +5,8 @@
 #   measure how much gradient arrives after 24 layers, with and without a residual path.
 # - **You will learn:** why $x + f(x)$ and not $f(x)$, what a norm is for and where to put it, and what the
 #   encoder and the decoder of a recommender read.
-# - **You need:** [checking a gradient](00_gradients.md), [attention](04_attention.md) and
-#   [heads and masks](06_heads.md).
+# - **You need:** [checking a gradient](00_gradients.md), [softmax and cross-entropy](03_softmax.md),
+#   [attention](04_attention.md) and [heads and masks](06_heads.md).
 #
 # Section 3.1 of "Can large models change the recommendation paradigm?" (大模型能改变推荐范式吗?, 禅与计算机程序设计艺术) shows
 # the Transformer as input, encoder, decoder, output, and says that both are stacks of modules made of
@@ -54,12 +54,12 @@ def relu_layer(x, W):
 
 
 rng = np.random.default_rng(0)
-x, W_1, W_2 = rng.normal(size=3), rng.normal(size=(3, 3)), rng.normal(size=(3, 3))
+x, A, B = rng.normal(size=3), rng.normal(size=(3, 3)), rng.normal(size=(3, 3))
 agree("residual path", (1 + 1 / 2) ** 3, 1 + 3 / 2 + 3 / 4 + 1 / 8)
 
-h = x + relu_layer(x, W_1)
-J_1, J_2 = jacobian(lambda v: relu_layer(v, W_1), x), jacobian(lambda v: relu_layer(v, W_2), h)
-both = jacobian(lambda v: v + relu_layer(v, W_1) + relu_layer(v + relu_layer(v, W_1), W_2), x)
+h = x + relu_layer(x, A)  # after the first layer, which has the matrix A; the second has B
+J_1, J_2 = jacobian(lambda v: relu_layer(v, A), x), jacobian(lambda v: relu_layer(v, B), h)
+both = jacobian(lambda v: v + relu_layer(v, A) + relu_layer(v + relu_layer(v, A), B), x)
 agree("two residual layers", both, np.eye(3) + J_1 + J_2 + J_2 @ J_1, tolerance=1e-9)
 
 # %% [markdown]
@@ -83,7 +83,7 @@ def forgets_the_path(dy, cache):
     return dz @ W.T, x.T @ dz  # dx without "dy +", and dW
 
 
-wrong = check_gradient(residual_layer, forgets_the_path, rng.normal(size=(2, 3)), W_1)
+wrong = check_gradient(residual_layer, forgets_the_path, rng.normal(size=(2, 3)), A)
 print("gradient is right" if wrong.ok else "gradient is wrong:", wrong.causes[0].text)
 
 # %% [markdown]
@@ -99,9 +99,9 @@ print("gradient is right" if wrong.ok else "gradient is wrong:", wrong.causes[0]
 # m = \frac1D \sum_i x_i, \qquad v = \frac1D \sum_i (x_i - m)^2
 # $$
 #
-# ($\odot$ multiplies entry by entry.) For $(1, 3, 4, 5, 7)$ the mean is 4, the squared distances are
-# $9, 1, 0, 1, 9$, their mean is 4 and its root 2. With $\varepsilon = 0$, $\gamma = 1$ and $\beta = 0$ we
-# must get $(-1 \frac12, -\frac12, 0, \frac12, 1 \frac12)$. In loops:
+# ($\odot$ multiplies entry by entry.) For $(1, 3, 4, 5, 7)$ the mean is 4, the squared distances are $9, 1,
+# 0, 1, 9$, their mean is 4 and its root 2. With $\varepsilon = 0$, $\gamma = 1$ and $\beta = 0$ we must get
+# $(-1 \frac12, -\frac12, 0, \frac12, 1 \frac12)$. In loops:
 
 
 # %%
@@ -137,10 +137,10 @@ agree("layer_norm of each row", y, [layer_norm_loops(x, gamma, beta, 1e-5) for x
 #
 # - forward $y = \gamma \odot \hat x + \beta$. So $d\beta = dy$ and $d\gamma = dy \odot \hat x$, added up
 #   over all rows, as all rows share them; and $d\hat x = \gamma \odot dy$.
-# - forward $\hat x = c\, r$, with one $r$ for the row. So $dr = \sum_i d\hat x_i\, c_i$ and
-#   $dc = d\hat x\, r$.
-# - forward $r = (v + \varepsilon)^{-1/2}$. Its slope is $-\frac12 (v + \varepsilon)^{-3/2}$, so
-#   $dv = -\frac12 r^3\, dr$.
+# - forward $\hat x = c\, r$, with one $r$ for the row. So $dr = \sum_i d\hat x_i\, c_i$ and $dc = d\hat x\,
+#   r$.
+# - forward $r = (v + \varepsilon)^{-1/2}$. Its slope is $-\frac12 (v + \varepsilon)^{-3/2}$, so $dv =
+#   -\frac12 r^3\, dr$.
 # - forward $v = \frac1D \sum_i c_i^2$. Each $c_i$ enters with slope $2 c_i / D$, so $dc$ receives
 #   $\frac{2}{D} c\, dv$ on top.
 # - forward $c = x - m$. So $dx = dc$, and $dm = -\sum_i dc_i$.
@@ -166,8 +166,8 @@ print("gradient is right" if report.ok else report)
 
 # %% [markdown]
 # The lines for $dx$ fold into one. Put $dv$ into $dc$ and use $c\, r = \hat x$: the second part of $dc$
-# becomes $-r\, \hat x \cdot \frac1D \sum_i d\hat x_i\, \hat x_i$. In $dm$ it adds up to nothing, as
-# $\sum_i c_i = 0$. With $\operatorname{mean}$ over the row:
+# becomes $-r\, \hat x \cdot \frac1D \sum_i d\hat x_i\, \hat x_i$. In $dm$ it adds up to nothing, as $\sum_i
+# c_i = 0$. With $\operatorname{mean}$ over the row:
 #
 # $$
 # dx = r \, \bigl( d\hat x - \operatorname{mean}(d\hat x)
@@ -233,6 +233,11 @@ print("variance as mean squared distance:          ", np.mean((x32 - np.mean(x32
 # $$
 # \text{post: } \; y = \operatorname{LN}(x + f(x))
 # $$
+#
+# minirec has both in one function, `residual_forward(x, f, norm, order, rate, rng)`. It returns $y$ and a
+# cache, as every forward function here. `rate` is that of *dropout*, which in training sets a random part
+# of $f$ to zero, drawn with `rng`; here it is off (0.0 and None). `residual_backward` goes back the same
+# way, and gives $dx$, the gradients of $f$, and those of the norm.
 
 # %%
 f, norm = FeedForward(rng, 5, 7), LayerNorm(5)
@@ -244,8 +249,6 @@ agree("residual, pre-norm", residual_forward(rows, f.forward, norm, "pre", 0.0, 
 agree("residual, post-norm", residual_forward(rows, f.forward, norm, "post", 0.0, None)[0], by_hand["post"])
 
 # %% [markdown]
-# (The 0.0 is the rate of *dropout*, which in training sets a random part of $f$ to zero. It is off here.)
-#
 # ## The feed-forward network
 #
 # The $f$ above is the second kind of layer in a block. Attention moves information *between* positions; the
@@ -279,10 +282,11 @@ y, cache = f.forward(rows)
 agree("minirec's FeedForward", vectorized, y)
 dh = (dy @ f.project.W.T) * (h > 0)
 agree("FeedForward backward", dh @ f.expand.W.T, f.backward(dy, cache)[0])
+# check_module is check_gradient for a layer: all its parameters are arguments too
 print("gradients of the input and of", ", ".join(f.params()), "right:", check_module(f, rows).ok)
 
 # %% [markdown]
-# ## The highway, measured
+# ## What is left after 24 layers
 #
 # How much gradient reaches the bottom of a deep stack? Stack 24 feed-forward networks of width 32 with
 # fresh random weights, send a random gradient of length 1 in at the top, and note its length (the root of
@@ -350,17 +354,17 @@ plots.lines(
 # cancel it. But the sums feed on themselves, and it can explode ({{path_3:.0e}}). With a norm inside, what
 # a layer reads has always the same size, so what it adds stays small beside a growing sum. On the way back
 # the same division makes the slopes of the norm small where the sum is large, so that each new term of the
-# product is small too: pre-norm ends at
-# {{pre:.1f}} and {{pre_3:.1f}}.
+# product is small too: pre-norm ends at {{pre:.1f}} and {{pre_3:.1f}}.
 #
-# Does it matter? Let two stacks of 24 learn the same simple function, by Adam ([lesson 9](09_training.md)),
-# which even brings every gradient to a useful size:
+# Does it matter? Let stacks of 24 learn the same simple function in 100 steps. Each step moves every weight
+# against its gradient; how far is decided by Adam ([lesson 9](09_training.md)), which even brings every
+# gradient to a useful size:
 
-# %% Pre-norm: 24 layers learn a simple function in 100 steps; the layers alone lag far behind
+# %% Pre-norm: 24 layers learn a simple function in 100 steps; without the norm, or the path, they lag behind
 examples = rng.normal(size=(64, 8))
 truth = np.tanh(examples @ rng.normal(size=(8, 8)))
 curves = {}
-for way in ("layers alone", "pre-norm"):
+for way in ways:
     layers, norm = stack(24, 8, 1, seed=2)
     optimizers, losses = [Adam(lr=3e-3) for _ in layers], []
     for _ in range(100):
@@ -375,6 +379,10 @@ for way, (_, losses) in curves.items():
 plots.lines(curves, "step", "mean squared error", log="y")
 
 # %% [markdown]
+# The layers alone begin near the error of guessing 0 and hardly leave it. The path without a norm begins
+# with outputs that are far too large, and spends its steps on making them smaller. With both, the stack
+# learns.
+#
 # ## The encoder block
 #
 # Now the document's module can be built. $\operatorname{MultiHead}(q, k, v)$ is the multi-head attention of
@@ -397,6 +405,7 @@ x = rng.normal(size=(5, 8))
 z, _ = block.norm1.forward(x)
 middle = x + block.attention.forward(z, z, z)[0]
 y = middle + block.feed_forward.forward(block.norm2.forward(middle)[0])[0]
+# what the second norm has read is x'; with γ = 1 and β = 0, as at the start, x̂ is all of LN(x')
 agree("EncoderBlock, first half", block.forward(x)[1].feed_forward.norm.x_hat, block.norm2.forward(middle)[0])
 agree("EncoderBlock", block.forward(x)[0], y)
 
@@ -424,16 +433,16 @@ print(f"D = {D}: {count:,}, of which the feed-forward network has {(2 * D * wide
 #
 # A decoder has two inputs. In translation it writes the new sentence and reads the old one; in a
 # recommender, it holds the *candidates* and reads the user's *history*. So its block has a third layer,
-# *cross-attention*: the queries come from the candidates, keys and values from the *memory* $m$, which is
-# what the encoder made of the history. With $x$ of shape $(C, D)$ for $C$ candidates and $m$ of shape
-# $(T, D)$:
+# *cross-attention*: the queries come from the candidates, keys and values from the *memory* $M$, which is
+# what the encoder made of the history. Its last norm has brought $M$ to one size already, so it is not
+# normalized again. With $x$ of shape $(C, D)$ for $C$ candidates and $M$ of shape $(T, D)$:
 #
 # $$
 # x' = x + \operatorname{MultiHead}(z, z, z), \quad z = \operatorname{LN}_1(x)
 # $$
 #
 # $$
-# x'' = x' + \operatorname{MultiHead}(\operatorname{LN}_2(x'), m, m)
+# x'' = x' + \operatorname{MultiHead}(\operatorname{LN}_2(x'), M, M)
 # $$
 #
 # $$
@@ -513,23 +522,26 @@ plots.lines(
 # %% [markdown]
 # In post-norm the blocks near the output receive no less when the stack is deeper. In pre-norm the sum
 # grows with the number of blocks, and the last norm divides by it. Additions that do not depend on each
-# other add up their squares: four times as many make a sum twice as long, and about half the gradient. Xiong et al. (2020) derive both. They argue that the large gradients near the
-# output are why post-norm needs a *warm-up*, a first phase of training with small steps, and show that
-# pre-norm does without ([lesson 9](09_training.md) returns to it). This does not say which of the two is
-# better once trained: with six blocks or fewer it is often post-norm (Takase et al. 2022).
+# other add up their squares: four times as many make a sum twice as long, and about half the gradient.
+# Xiong et al. (2020) derive both. They argue that the large gradients near the output are why post-norm
+# needs a *warm-up*, a first phase of training with small steps, and show that pre-norm does without
+# ([lesson 9](09_training.md) returns to it). This does not say which of the two is better once trained:
+# with six blocks or fewer it is often post-norm (Takase et al. 2022).
 #
 # ## Exercise
 #
-# 1. BERT uses another nonlinearity than ReLU, GELU: $y = \frac12 x (1 + \tanh u)$ with
-#    $u = \sqrt{2/\pi}\, (x + 0.044715\, x^3)$. Write `gelu_forward` and `gelu_backward`, and check them:
+# 1. BERT uses another nonlinearity than ReLU, GELU: $y = \frac12 x (1 + \tanh u)$ with $u = \sqrt{2/\pi}\,
+#    (x + 0.044715\, x^3)$. Write `gelu_forward` and `gelu_backward`, and check them:
 #
 # ```
 # python -m minirec verify my_file.py:gelu --against gelu
 # ```
 #
-# 2. *RMSNorm* leaves out the mean and $\beta$:
-#    $y = \gamma \odot x / \sqrt{\operatorname{mean}(x^2) + \varepsilon}$. Which of the three terms of $dx$
-#    goes? Write it, and check it:
+#    And the functions of this lesson themselves: `python -m minirec exercise start layer_norm`, then
+#    `residual` and `encoder_block`.
+#
+# 2. *RMSNorm* leaves out the mean and $\beta$: $y = \gamma \odot x / \sqrt{\operatorname{mean}(x^2) +
+#    \varepsilon}$. Which of the three terms of $dx$ goes? Write it, and check it:
 #
 # ```
 # python -m minirec verify my_file.py:rms_norm --args "x:3x5 gamma:5"
@@ -541,5 +553,5 @@ plots.lines(
 # al. (2016) show. Layer norm is by Ba, Kiros & Hinton (2016). `torch.nn.Transformer`, which the document
 # uses, is post-norm unless one says `norm_first=True`. Most large language models since GPT-2 (Radford et
 # al. 2019) are pre-norm, many of them with RMSNorm (Zhang & Sennrich 2019). The code of the recommender
-# SASRec (Kang & McAuley 2018) has a third order, in which the path carries the *normalized* input; minirec
-# calls it `norm="first"`.
+# SASRec (Kang & McAuley 2018) has a third order, in which the path carries the *normalized* input, $y = z +
+# f(z)$ with $z = \operatorname{LN}(x)$; minirec calls it `norm="first"`.

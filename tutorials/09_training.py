@@ -14,6 +14,7 @@
 
 # %%
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -28,82 +29,88 @@ from minirec.verify import agree
 # %% [markdown]
 # ## Losses: the number that goes down
 #
-# A *loss* says in one number how wrong the scores are. Three are frequent beside cross-entropy. For a
-# rating $r$, the *squared error* of the score $s$. For "taken or not", $t = 1$ or $0$, *binary
-# cross-entropy*, with the logistic function $\sigma(s) = 1 / (1 + e^{-s})$ as the probability of "taken".
-# For an item that was taken, $s$, against one that was not, $s'$, the loss of *BPR* (Rendle et al. 2009),
-# which looks at the difference only:
+# A *loss* says in one number how wrong the scores are. Three are frequent beside cross-entropy. Let $s$ be
+# the score of an item, and $r$ what the user did: a rating, or 1 for "taken" and 0 for "not taken". The
+# *squared error* fits ratings. *Binary cross-entropy* fits "taken or not", with the logistic function
+# $\sigma(s) = 1 / (1 + e^{-s})$ as the probability of "taken". *BPR* (Bayesian personalized ranking, Rendle
+# et al. 2009) looks at the difference between the score $s$ of an item that was taken and the score $s'$ of
+# one that was not:
 #
 # $$
-# L = (s - r)^2
-# $$
-#
-# $$
-# L = -t \log \sigma(s) - (1 - t) \log (1 - \sigma(s))
+# L_{\text{squared}} = (s - r)^2, \qquad L_{\text{BPR}} = -\log \sigma(s - s')
 # $$
 #
 # $$
-# L = -\log \sigma(s - s')
+# L_{\text{binary}} = -r \log \sigma(s) - (1 - r) \log (1 - \sigma(s))
 # $$
 #
-# By hand: $s = 3.5$ for a rating of 5 gives $1.5^2 = 2.25$. For $s = \ln 3$ the probability is $3/4$, so an
-# item that was taken costs $-\log (3/4)$, and one that was not costs $-\log (1/4)$.
+# By hand: $s = 3.5$ for a rating of 5 costs $1.5^2 = 2.25$. For $s = \ln 3$ we have $e^{-s} = 1/3$ and
+# $\sigma(s) = 3/4$, so an item that was taken costs $-\log (3/4)$, and one that was not costs $-\log
+# (1/4)$. Under BPR the scores $7 + \ln 3$ and $7$ differ by $\ln 3$ and cost $-\log (3/4)$.
+
 
 # %%
+def sigma(x):
+    return 1 / (1 + np.exp(-x))
+
+
 s = np.array([np.log(3)])
 agree("squared_error", F.squared_error_forward(np.array([3.5]), np.array([5.0]))[0], 2.25)
-taken, of_taken = F.binary_cross_entropy_forward(s, np.array([1.0]))
-passed, of_passed = F.binary_cross_entropy_forward(s, np.array([0.0]))
-agree("binary_cross_entropy", [taken, passed], [-np.log(3 / 4), -np.log(1 / 4)])
-agree("bpr", F.bpr_forward(s + 7, s * 0 + 7)[0], -np.log(3 / 4))
-slopes = F.binary_cross_entropy_backward(1.0, of_taken), F.binary_cross_entropy_backward(1.0, of_passed)
-print("slopes of binary cross-entropy:", *np.round(np.concatenate(slopes), 2))
+agree("bpr", F.bpr_forward(s + 7, np.array([7.0]))[0], -np.log(3 / 4))
+for r, cost in ((1.0, -np.log(3 / 4)), (0.0, -np.log(1 / 4))):
+    loss, cache = F.binary_cross_entropy_forward(s, np.array([r]))
+    agree("binary_cross_entropy", loss, cost)
+    print(f"r = {r:.0f}: the slope is {F.binary_cross_entropy_backward(1.0, cache)[0]:.2f}")
 
 # %% [markdown]
-# The slopes are $3/4 - 1$ and $3/4 - 0$: probability minus truth, as for softmax. Which loss is right
-# depends on the question. Squared error punishes a score that is too *high* for a taken item, so it fits
-# ratings. The other two only want it higher, so they fit rankings.
+# Why these slopes? The derivative of $\sigma$ is $\sigma (1 - \sigma)$. So $-\log \sigma(s)$ has the slope
+# $-(1 - \sigma(s)) = \sigma(s) - 1$, and $-\log (1 - \sigma(s))$ has the slope $\sigma(s)$: probability
+# minus truth, as for softmax. Here that is $3/4 - 1$ and $3/4 - 0$.
+#
+# Squared error also punishes a score that is too *high*. That is right for a rating of 2. It is wrong if
+# all we know is that an item was taken; the other two then only want its score higher.
 
 # %% Loss of an item that was taken, by its score: squared error (of a rating of 2) turns up again, the others do not
 x = np.linspace(-3, 9, 121)
-curves = {
-    "squared error, rating 2": (x, (x - 2) ** 2),
-    "binary cross-entropy": (x, np.log1p(np.exp(-x))),
-    "BPR against score 2": (x, np.log1p(np.exp(2 - x))),
-}
-plots.lines({name: (x, np.where(y <= 6, y, np.nan)) for name, (x, y) in curves.items()}, "score", "loss")
+squared = np.where((x - 2) ** 2 <= 6, (x - 2) ** 2, np.nan)  # what is above 6 is not drawn
+curves = {"squared error, rating 2": squared, "binary cross-entropy": -np.log(sigma(x))}
+curves["BPR against score 2"] = -np.log(sigma(x - 2))
+plots.lines({name: (x, y) for name, y in curves.items()}, "score", "loss")
 
 # %% [markdown]
 # ## A step, and a few examples at a time
 #
-# The gradient $g$ points uphill. *Gradient descent* goes the other way, by a *learning rate* $\eta$:
-# $\theta \leftarrow \theta - \eta g$. On a bowl $L = \frac12 h \theta^2$ with curvature $h$ the gradient is
-# $h \theta$, each step multiplies $\theta$ by the same number, and after $t$ steps
+# Write $\theta$ for the numbers that a model learns, its *parameters*. The gradient $g$ of the loss points
+# uphill. *Gradient descent* goes the other way, by a *learning rate* $\eta$: $\theta \leftarrow \theta -
+# \eta g$. Take one parameter and a bowl, $L = \frac12 h \theta^2$, where $h$ says how steep it is. The
+# gradient is $h \theta$, so a step turns $\theta$ into $\theta - \eta h \theta = (1 - \eta h)\, \theta$,
+# and after $t$ steps
 #
 # $$
 # \theta_t = (1 - \eta h)^t\, \theta_0
 # $$
 #
-# So it converges only while $\eta h < 2$. Beyond, each step overshoots by more than it came from.
+# This shrinks only while $1 - \eta h$ is between $-1$ and $1$, that is while $\eta h < 2$. Beyond, each
+# step overshoots by more than it came from.
 
 # %%
+ends = []
 for eta_h in (0.5, 1.9, 2.1):
-    params, sgd = {"theta": np.array([1.0])}, optim.SGD(lr=eta_h)  # curvature h = 1
+    params, sgd = {"theta": np.array([1.0])}, optim.SGD(lr=eta_h)
     for _ in range(20):
-        sgd.step(params, {"theta": params["theta"].copy()})
-    agree("sgd_step", params["theta"], [(1 - eta_h) ** 20])
-    print(f"eta h = {eta_h}: after 20 steps theta = {params['theta'][0]:.4f}")
+        sgd.step(params, {"theta": 1.0 * params["theta"]})  # the gradient for h = 1; changes params
+    ends.append(params["theta"][0])
+    print(f"eta h = {eta_h}: after 20 steps theta = {ends[-1]:.4f}")
+agree("sgd_step", ends, [0.5**20, (-0.9) ** 20, (-1.1) ** 20])
 
 # %% [markdown]
-# The loss of a model is a mean over all examples, and so is its gradient. A *batch* of $B$ examples, drawn
-# at random, has a mean gradient $g_B$ of its own. Over all batches that could have been drawn it is right
-# on average, and its variance (the mean square of its error) falls with $B$. For draws with replacement:
+# The loss of a model is a mean over all examples, and so is its gradient $g$. To save time, a step takes
+# the mean gradient $g_B$ of a *batch* of $B$ examples, drawn at random. How wrong is it? Its mean over all
+# batches that could have been drawn is right, and its *variance*, the mean square of its error, falls with
+# $B$, because errors of different examples cancel in part. If the same example may be drawn twice:
 #
 # $$
-# \operatorname{mean}(g_B) = g
-# $$
-#
-# $$
+# \operatorname{mean}(g_B) = g, \qquad
 # \operatorname{variance}(g_B) = \frac{\operatorname{variance}(g_1)}{B}
 # $$
 #
@@ -114,20 +121,19 @@ each = np.array([1.0, 2.0, 3.0, 10.0])
 batches = np.array([(a + b) / 2 for a in each for b in each])
 agree("the mean of all batch gradients", batches.mean(), each.mean())
 agree("the variance of a batch gradient", batches.var(), each.var() / 2)
-print(
-    f"{len(batches)} batches: mean {batches.mean():.0f}, variance {batches.var():.2f}; one example {each.var():.2f}"
-)
+print(f"mean {batches.mean():.0f}, variance {batches.var():.2f}; of single examples {each.var():.2f}")
 
 # %% [markdown]
-# Four times the examples halve the typical error, and cost four times as much. So many cheap steps with
-# noisy gradients go further than few exact ones. That is *stochastic gradient descent* (Robbins & Monro
-# 1951).
+# The typical error is the root of the variance. So four times the examples halve it, and cost four times as
+# much: many cheap steps with noisy gradients go further than few exact ones. That is *stochastic gradient
+# descent* (Robbins & Monro 1951).
 #
 # ## Adam, from its formula
 #
-# One learning rate for all parameters is a compromise: rows of rare items get small gradients, layer norms
-# large ones. Adam (Kingma & Ba 2015) remembers, for each single parameter, a running mean $m$ of its
-# gradients and a running mean $v$ of their squares, both from 0, and steps by the ratio:
+# One learning rate for all parameters is a compromise. A row of the item table gets a gradient only when a
+# batch holds that item; a weight matrix gets one at every step. Adam (Kingma & Ba 2015) remembers, for each
+# single parameter, a running mean $m$ of its gradients and a running mean $v$ of their squares, both from
+# 0, and steps by $m$ over the root of $v$:
 #
 # $$
 # m_t = \beta_1 m_{t-1} + (1 - \beta_1) g_t, \qquad v_t = \beta_2 v_{t-1} + (1 - \beta_2) g_t^2
@@ -139,9 +145,10 @@ print(
 # $$
 #
 # Usual values: $\beta_1 = 0.9$, $\beta_2 = 0.999$, and $\epsilon = 10^{-8}$, which only guards against a
-# division by zero. By hand, with a first gradient of 2: $m = 0.2$ and $v = 0.004$, $\hat m = 2$ and
-# $\hat v = 4$, so the step is $\eta \cdot 2 / 2 = \eta$. The gradient's size has dropped out: the first
-# step is $\eta$ in the direction of its sign. In loops, and with arrays:
+# division by zero. By hand, with a first gradient of 2: $m_1 = 0.1 \cdot 2 = 0.2$ and $v_1 = 0.001 \cdot 4
+# = 0.004$. Then $\hat m_1 = 0.2 / 0.1 = 2$ and $\hat v_1 = 0.004 / 0.001 = 4$, so the step is $\eta \cdot 2
+# / 2 = \eta$. The gradient's size has dropped out: the first step is $\eta$ against the sign of the
+# gradient. In loops, and with arrays:
 
 
 # %%
@@ -164,12 +171,12 @@ def adam_step(theta, g, m, v, t, eta, beta1=0.9, beta2=0.999, eps=1e-8):
 
 
 rng = np.random.default_rng(0)
-start, gradients = rng.normal(size=3), rng.normal(size=(5, 3))
+start, gradients = rng.normal(size=3), rng.normal(size=(5, 3))  # three parameters, five steps
 theta, m, v = start, np.zeros(3), np.zeros(3)
 params, adam = {"theta": start.copy()}, optim.Adam(lr=0.01)
 for t, g in enumerate(gradients, 1):
     theta, m, v = adam_step(theta, g, m, v, t, 0.01)
-    adam.step(params, {"theta": g})
+    adam.step(params, {"theta": g})  # minirec's Adam keeps m, v and t itself
 agree("adam_step: the moments", [m, v], adam_loops(start, gradients, 0.01)[1:])
 agree("adam_step: the parameters", theta, adam_loops(start, gradients, 0.01)[0])
 agree("Adam", params["theta"], theta)
@@ -186,117 +193,118 @@ print("first step for the gradients 2, -0.003 and 40:", np.round(first, 4))
 # m_t = (1 - \beta_1^t)\, g
 # $$
 #
-# Dividing by $1 - \beta_1^t$ is exactly what is missing (*bias correction*). Without it both are too small,
-# but $v$, which has the longer memory, stays too small for longer, and the ratio is too *large*:
+# Dividing by $1 - \beta_1^t$ is exactly what is missing (*bias correction*). In the same way $v_t = (1 -
+# \beta_2^t)\, g^2$. Without the hats the step would be $\eta$ times $m_t / \sqrt{v_t} = (1 - \beta_1^t) /
+# \sqrt{1 - \beta_2^t}$: both are too small, but $v$, which has the longer memory, stays too small for
+# longer, and the steps are too *large*:
 
 # %% Step of Adam at a constant gradient, in units of the learning rate, with bias correction and without
-steps = np.unique(np.geomspace(1, 5000, 60).astype(int))
-constant = [adam_loops([0.0], [[3.0]] * t, 0.01)[1][0] for t in (1, 2, 10)]
+constant = [adam_loops([0.0], [[3.0]] * t, 0.01)[1][0] for t in (1, 2, 10)]  # m after t gradients of 3
 agree("Adam's bias at a constant gradient", constant, [(1 - 0.9**t) * 3.0 for t in (1, 2, 10)])
+steps = np.unique(np.geomspace(1, 5000, 60).astype(int))
 without = (1 - 0.9**steps) / np.sqrt(1 - 0.999**steps)
-print(
-    f"without: {without[0]:.1f} rates at the first step, {without.max():.1f} at step {steps[without.argmax()]}"
-)
-plots.lines(
-    {"with": (steps, np.ones(len(steps))), "without": (steps, without)},
-    "step",
-    "step size / learning rate",
-    log="x",
-)
+print(f"without: {without[0]:.1f} at step 1, {without.max():.1f} at step {steps[without.argmax()]}")
+both = {"with": (steps, np.ones(len(steps))), "without": (steps, without)}
+plots.lines(both, "step", "step size / learning rate", log="x")
 
 # %% [markdown]
 # ## Warm-up
 #
 # The hats do not cure everything. Adam's first steps are a full $\eta$ for *every* parameter, on the
-# evidence of a few noisy gradients. The Transformer paper (Vaswani et al. 2017) therefore raises the rate
-# over the first $W$ steps and lets it fall afterwards, with $D$ the width of the model:
+# evidence of a few noisy gradients. The Transformer paper (Vaswani et al. 2017) therefore lets the rate
+# rise over the first $S$ steps and fall afterwards, with $D$ the width of the model:
 #
 # $$
-# \eta_t = D^{-1/2} \min\bigl(t^{-1/2},\ t\, W^{-3/2}\bigr)
+# \eta_t = D^{-1/2} \min\bigl(t^{-1/2},\ t\, S^{-3/2}\bigr)
 # $$
+#
+# For $D = 64$ and $S = 100$ we have $D^{-1/2} = 1/8$ and $S^{-3/2} = 1/1000$. Up to step 100 the second
+# term is the smaller one:
 
 # %%
 rates = [optim.warmup(t, 64, 100) for t in (1, 50, 100, 400)]
-by_hand = [1 / 8 * 1 / 1000, 1 / 8 * 50 / 1000, 1 / 8 * 1 / 10, 1 / 8 * 1 / 20]  # √64 = 8, 100^1.5 = 1000
-agree("warmup", rates, by_hand)
+agree("warmup", rates, [1 / 8 * 1 / 1000, 1 / 8 * 50 / 1000, 1 / 8 * 1 / 10, 1 / 8 * 1 / 20])
 print("rates at steps 1, 50, 100 and 400:", np.round(rates, 5))
 
 # %% [markdown]
-# Does it matter? A test: an encoder of six layers reads the last six purchases in a small shop and names
-# the next one. Once with the layer norm after each sum, as in that paper ("post"), once with the norm
-# inside the skip connection ("pre", [lesson 7](07_blocks.md)), as nearly all models have it today. The
-# learning rate is high, 0.01, and rises over 100 steps, or is there at once.
+# Does it matter? A test: six encoder blocks read six purchases in a row in a small shop, and name the next
+# one. Once with the layer norm after each sum, as in that paper ("post"), once with the norm inside the
+# skip connection ("pre", [lesson 7](07_blocks.md)), as most models have it today. The learning rate is
+# high, 0.01: there at once, or rising to it over the first 100 steps.
 
 # %%
 shop = data.synthetic(n_users=60, n_items=40, n_events=900, seed=3, sequence_strength=0.6)
+# Hidden: the last purchase of each user, for a test that we do not need here, and the one before it, valid
 train, valid, _ = data.leave_one_out(shop.interactions)
-prefixes = Prefixes(train, 6)  # every purchase with the (at most six) ones before it; ids are items plus 1
-sources = prefixes.sources(np.arange(len(prefixes)))
+prefixes = Prefixes(train, 6)  # every purchase, and the (at most six) ones before it
+sources = prefixes.sources(np.arange(len(prefixes)))  # ids: 0 stands for "nothing", item i for i + 1
 full = (sources != 0).all(axis=1)
-X, Y = sources[full] - 1, prefixes.targets[full]
-share = np.unique(Y, return_counts=True)[1] / len(Y)
+X, Y = sources[full] - 1, prefixes.targets[full]  # six items, and the next one
+share = np.unique(Y, return_counts=True)[1] / len(Y)  # how often each product comes next
 print(f"loss of whoever knows only how popular each product is: {-(share * np.log(share)).sum():.1f}")
 
 
-def losses_of(norm, warm, seed, lr=0.01, steps=150, width=16):
+def losses_of(norm, warm, seed, lr=0.01, width=16):
     rng = np.random.default_rng(seed)
-    E, P = rng.normal(size=(40, width)), rng.normal(size=(6, width))
+    items, places = rng.normal(size=(40, width)), rng.normal(size=(6, width))  # a row per item, per place
+    # Six blocks with two heads; the head at the end turns a state into 40 scores
     encoder, head = nn.Encoder(rng, 6, width, 2, 2 * width, norm=norm), nn.Linear(rng, width, 40)
-    params = {"E": E, "P": P, "W": head.W, "b": head.b} | encoder.params()
+    params = {"items": items, "places": places, "W": head.W, "b": head.b} | encoder.params()
     adam, losses = optim.Adam(), []
-    for t in range(1, steps + 1):
-        rows = rng.integers(0, len(Y), 64)
-        x, of_x = F.embedding_forward(E, X[rows])
-        h, of_h = encoder.forward(x + P)  # (B, T, D)
-        scores, of_scores = head.forward(h[:, -1])  # (B, I)
+    for t in range(1, 151):
+        rows = rng.integers(0, len(Y), 64)  # a batch
+        x, of_x = F.embedding_forward(items, X[rows])
+        h, of_h = encoder.forward(x + places)  # (64, 6, width)
+        scores, of_scores = head.forward(h[:, -1])  # from the last place: (64, 40), a score per product
         loss, of_loss = F.cross_entropy_forward(scores, Y[rows])
         dh = np.zeros_like(h)
         dh[:, -1], of_head = head.backward(F.cross_entropy_backward(1.0, of_loss), of_scores)
         dx, grads = encoder.backward(dh, of_h)
-        grads |= of_head | {"E": F.embedding_backward(dx, of_x), "P": dx.sum(axis=0)}
+        grads |= of_head | {"items": F.embedding_backward(dx, of_x), "places": dx.sum(axis=0)}
         adam.step(params, grads, lr=lr * min(1.0, t / warm))
         losses.append(loss)
-    return np.reshape(losses, (-1, 10)).mean(axis=1)  # means of ten steps
+    return np.reshape(losses, (15, 10)).mean(axis=1)  # means of ten steps
 
 
-# %% Training loss at a high rate, mean of two seeds, the band between them: without warm-up the post-norm encoder stalls
+# %% Training loss at a high rate, mean of two random starts, the band between them: without warm-up the post-norm encoder stalls
 curves, bands, at = {}, {}, np.arange(5, 150, 10)
 for norm, warm in (("post", 1), ("post", 100), ("pre", 1)):
     name = f"{norm}-norm, {'no warm-up' if warm == 1 else f'warm-up over {warm} steps'}"
     two = np.array([losses_of(norm, warm, seed) for seed in (0, 1)])
     curves[name], bands[name] = (at, two.mean(axis=0)), (two.min(axis=0), two.max(axis=0))
     print(f"{name}: loss of the last ten steps {two[:, -1].mean():.1f}")
+slow = [losses_of("post", warm, 0, lr=0.003)[-1] for warm in (1, 100)]
+print(f"post-norm at a rate of 0.003: {slow[0]:.1f} without warm-up, {slow[1]:.1f} with it")
 plots.lines(curves, "step", "loss", bands=bands)
 
-# %%
-for name, warm in (("no warm-up", 1), ("warm-up over 100 steps", 100)):
-    print(
-        f"post-norm, rate 0.003, {name}: loss of the last ten steps {losses_of('post', warm, 0, lr=0.003)[-1]:.1f}"
-    )
-
 # %% [markdown]
-# At the high rate and without warm-up the post-norm encoder stays where one gets by popularity alone: it
-# hardly reads the history any more. With warm-up it learns. The pre-norm encoder does not need it (Xiong et
-# al. 2020 explain why: post-norm gradients near the output are large at the start). At a rate of 0.003 the
-# post-norm encoder does not need it either, and warm-up only delays it. So it is a remedy for high rates,
-# not a law.
+# At the high rate and without warm-up the post-norm encoder stays where one gets by popularity alone. With
+# warm-up it learns. The pre-norm encoder does not need it (Xiong et al. 2020 explain why: post-norm
+# gradients near the output are large at the start). Nor does the post-norm encoder at the lower rate, where
+# it is slower with it. So warm-up is a remedy for high rates, not a law.
 #
 # ## The training loop
 #
-# Everything that training is, for any model of minirec: an order of the examples, a batch of them, loss and
-# gradients, the limit of the gradient's size, the step. Here with the model of lesson 8. The *norm* of a
-# gradient is the root of the sum of all its squares, over all parameters:
+# Everything that training is, for any model of minirec: the examples in random order, a batch of them, loss
+# and gradients, a limit for the size of the gradient (the next section), the step. One pass over all
+# examples is an *epoch*. Here with the model of lesson 8, which is shown six purchases and twelve products,
+# of which one was bought next. For later we note three more numbers: the loss on purchases that it is not
+# trained on (*validation*, one per user); their NDCG@10, which is 1 if the right one of all new products
+# stands first in the list, less the further down it stands, 0 beyond rank ten ([lesson
+# 12](12_evaluation.md)); and the *norm* of each gradient, the root of the sum of all its squares, over all
+# parameters.
 
 # %%
-negatives = data.sample_negatives(5, valid.users, 11, data.concatenate(train, valid).matrix())
+settings = {"embedding_dim": 24, "num_heads": 2, "num_layers": 1, "hidden": 48, "length": 6}
+settings |= {"negatives": 11, "dtype": "float64"}
+wrong = data.sample_negatives(5, valid.users, 11, data.concatenate(train, valid).matrix())  # not bought
+# The validation examples: ids of the last six purchases, and of twelve products with the right one first
 held_out = (pad_histories([train.histories()[user] for user in valid.users], 6),
-            np.concatenate([valid.items[:, None], negatives], axis=1) + 1)  # fmt: skip
+            np.concatenate([valid.items[:, None], wrong], axis=1) + 1)  # fmt: skip
 
 
 def training(epochs, lr, dropout=0.0):
-    model = TransformerRecommender(
-        24, 2, 1, hidden=48, length=6, negatives=11, dropout=dropout, dtype="float64"
-    )
+    model = TransformerRecommender(**settings, dropout=dropout)
     model.remember(train)  # the histories, and which number is which item
     model.network = model.build(np.random.default_rng(0))
     examples, adam, rng = model.examples(train), optim.Adam(lr), np.random.default_rng(1)
@@ -304,37 +312,38 @@ def training(epochs, lr, dropout=0.0):
     for _ in range(epochs):
         order, losses = rng.permutation(examples.n), []
         for first in range(0, examples.n, 64):
-            batch = examples.draw(order[first : first + 64], rng)
-            loss, grads = model.loss_and_grads(batch, 1.0, rng)
+            batch = examples.draw(order[first : first + 64], rng)  # draws the wrong products
+            loss, grads = model.loss_and_grads(batch, 1.0, rng)  # 1.0: upstream; rng: for dropout
             grads, norm = optim.clip_by_global_norm(grads, limit=5.0)
             adam.step(model.params(), grads)
             losses.append(loss)
             curve["norm"].append(norm)
         curve["training"].append(np.mean(losses))
         curve["validation"].append(model.loss_forward(held_out)[0])
-        outcome = evaluation.evaluate(model, train, valid)
-        curve["ndcg"].append(outcome.mean("ndcg"))
-    curve["interval"] = outcome.interval("ndcg")
-    scores = model.score(np.arange(60))  # (users, items)
-    curve["reads"] = (scores - scores.mean(axis=0)).var() / scores.var()
-    curve["counts"] = examples.n, model.network.parameter_count()
-    return curve
+        curve["ndcg"].append(evaluation.evaluate(model, train, valid).mean("ndcg"))
+    return model, examples, curve
 
 
-fine, steep = training(epochs=30, lr=3e-3), training(epochs=10, lr=5e-2)
-for name, curve in (("0.003", fine), ("0.05", steep)):
+careful, examples, fine = training(epochs=30, lr=3e-3)
+hasty, _, steep = training(epochs=10, lr=5e-2)
+for rate, model, curve in (("0.003", careful, fine), ("0.05", hasty, steep)):
     first, last = curve["training"][0], curve["training"][9]
-    print(f"rate {name}: loss {first:.2f} in the first epoch, {last:.2f} in the tenth")
-    print(f"  share of the scores' variance that differs between users: {curve['reads']:.0%}")
-print(f"{fine['counts'][0]} purchases to learn from, {fine['counts'][1]:,} numbers to learn")
+    print(f"rate {rate}: loss {first:.2f} in the first epoch, {last:.2f} in the tenth")
+    print(
+        f"  mean norm of the gradient in the tenth epoch: {np.mean(curve['norm'][117:130]):.1f}"
+    )  # 13 steps
+    print("  products that some user's list has on top:", len(set(model.score(np.arange(60)).argmax(axis=1))))
+print(f"{examples.n} purchases to learn from, {careful.network.parameter_count():,} numbers to learn")
 
 # %% [markdown]
 # `minirec.training.train` is this loop, with each batch cut into parts for two threads, and a file from
-# which a broken-off training goes on.
+# which a broken-off training goes on. A high rate has cost the second model nearly everything: it stays
+# close to the loss $\log 12$, {{np.log(12):.2f}}, of whoever guesses, and hardly tells the users apart.
 #
 # ## Clipping, and what a gradient norm tells
 #
-# A gradient larger than a limit $c$ is scaled down to it; its direction stays (Pascanu et al. 2013):
+# A gradient whose norm $\lVert g \rVert$ is above a limit $c$ is scaled down to it; its direction stays
+# (Pascanu et al. 2013):
 #
 # $$
 # g \leftarrow g\, \min\Bigl(1, \frac{c}{\lVert g \rVert}\Bigr)
@@ -348,8 +357,8 @@ agree("clip_by_global_norm", [clipped["a"][0], clipped["b"][0], norm], [3 / 5, 4
 
 # %% [markdown]
 # What it protects from: a thousand gradients of 0.5 or 1.5, and one of 1000 at step 300, from a batch of
-# odd examples. Adam's step at that moment is harmless. But $v$ remembers the square of 1000, and for a
-# thousand steps everything is divided by it:
+# odd examples. Adam's step at that moment is harmless. But $v$ remembers the square of 1000, and for about
+# a thousand steps everything is divided by its root. The way that $\theta$ goes, in learning rates:
 
 # %%
 sizes = np.random.default_rng(3).choice([0.5, 1.5], size=1000)
@@ -357,104 +366,72 @@ for limit in (np.inf, 5.0):
     theta, m, v, path = 0.0, 0.0, 0.0, [0.0]
     for t, g in enumerate(sizes, 1):
         g = 1000.0 if t == 300 else g
-        theta, m, v = adam_step(theta, np.clip(g, -limit, limit), m, v, t, 1.0)
+        theta, m, v = adam_step(theta, np.clip(g, -limit, limit), m, v, t, 1.0)  # the learning rate is 1
         path.append(-theta)
-    print(f"limit {limit}: {path[299]:.0f} learning rates in 299 steps before, "
-          f"{path[1000] - path[700]:.0f} in the last 300")  # fmt: skip
+    print(f"limit {limit}: {path[299]:.0f} before step 300, {path[1000] - path[700]:.0f} after step 700")
 
 # %% [markdown]
-# And what the norm *tells* is less than one would think. Here are the norms of the two trainings above:
-
-# %% Norm of the gradient at each of the first ten epochs' steps (mean of 10): small does not mean learned
-at = np.arange(5, 130, 10)
-plots.lines(
-    {name: (at, np.reshape(curve["norm"][:130], (13, 10)).mean(axis=1))
-     for name, curve in (("rate 0.003", fine), ("rate 0.05", steep))}, "step", "gradient norm"
-)  # fmt: skip
-
-# %% [markdown]
-# The training with the smaller norm is the one that has learned nothing: after its large first steps it
-# gives nearly the same scores to all users, and its loss stays at {{steep["training"][-1]:.2f}}. The other
-# one is at {{fine["training"][9]:.2f}} after as many steps, and its norm has even grown. What to read from
-# a norm:
-#
-# - not a number: stop, and look at the parameter that is named (`clip_by_global_norm` refuses it);
-# - one part exactly 0: that part can never learn ([lesson 8](08_document_model.md), attention to one key);
-# - one step far above all others: clip it, as above;
-# - very small at once, with a loss that stays: a flat place. Begin again with a lower rate or with warm-up.
+# And what does the norm *tell*? Less than one would think. The training at rate 0.05 has learned nearly
+# nothing, and yet its norm above is the smaller one. A small norm means a flat place, which need not be a
+# good one: if the loss stays, begin again with a lower rate or with warm-up. Where the gradient is exactly
+# 0 in one part, that part can never learn ([lesson 8](08_document_model.md), attention to one key). And
+# where it is not a number, stop and look at the parameter that `clip_by_global_norm` names.
 #
 # ## Overfitting, and when to stop
 #
-# The model has more numbers than there are purchases. Each training purchase can be learned by heart. The
-# validation purchases, one per user, are never trained on:
+# The model has more numbers than there are purchases, so it can learn the training purchases by heart. What
+# does that do to the validation purchases? Here with and without dropout, which sets random numbers in the
+# network to 0 while it trains ([lesson 8](08_document_model.md)):
 
-# %% Left: loss of training and of validation purchases. Right: NDCG@10 of the latter; rings mark the best epochs
-dropped = training(epochs=30, lr=3e-3, dropout=0.3)
-losses, ndcg = {}, {}
-for name, curve in (("no dropout", fine), ("dropout 0.3", dropped)):
-    losses[f"{name}, training"], losses[f"{name}, validation"] = curve["training"], curve["validation"]
-    ndcg[f"{name}, validation"] = list(enumerate(curve["ndcg"], 1))
-plots.loss_curves(losses, ndcg, ylabel="loss")
+# %% Loss of the training purchases falls; that of the validation purchases turns up again, unless there is dropout
+_, _, dropped = training(epochs=30, lr=3e-3, dropout=0.3)
+epochs, two = np.arange(1, 31), (("no dropout", fine), ("dropout 0.3", dropped))
+parts = {f"{part}, {name}": curve[part] for name, curve in two for part in ("validation", "training")}
+plots.lines({name: (epochs, losses) for name, losses in parts.items()}, "epoch", "loss")
+
+# %% NDCG@10 of the same validation purchases jumps, and does not follow their loss
+plots.lines({name: (epochs, curve["ndcg"]) for name, curve in two}, "epoch", "validation NDCG@10")
 
 # %%
-for epoch in (3, 30):
-    print(
-        f"epoch {epoch}: validation loss {fine['validation'][epoch - 1]:.2f}, NDCG@10 {fine['ndcg'][epoch - 1]:.2f}"
-    )
-print("95 % interval of the last NDCG@10, over users: {:.2f} to {:.2f}".format(*fine["interval"]))
-model = TransformerRecommender(
-    24, 2, 1, hidden=48, length=6, negatives=11, dropout=0.3, lr=3e-3, batch_size=64, epochs=30, patience=5,
-    dtype="float64",
-)  # fmt: skip
-log = model.fit(train, valid=valid, rng=0, progress=False).log
-print(log.ended)
+model = TransformerRecommender(**settings, dropout=0.3, lr=3e-3, batch_size=64, epochs=30, patience=5)
+print(model.fit(train, valid=valid, rng=0, progress=False).log.ended)
 
 # %% [markdown]
-# The training loss goes on falling; the validation loss turns early and doubles. That is *overfitting*.
-# NDCG@10 (how high the right purchase stands in the list, [lesson 12](12_evaluation.md)) does not show it:
-# it looks at the order alone, while the loss also punishes being *sure* and wrong. So decide by the metric
-# that you report. *Early stopping* does: it keeps the parameters of the best epoch, and ends when there was
-# no better one for `patience` epochs. With 60 users the interval is wide and the curve of NDCG jumps: its
-# best epoch owes something to luck, which is why there are test purchases besides the validation purchases,
-# and a patience of 5 kept epoch {{log.best_epoch}}, although the curve with dropout rises later on. Dropout
-# makes learning by heart harder: the two losses stay together.
+# Without dropout the training loss goes on falling, while the validation loss turns early and ends at
+# {{fine["validation"][-1] / min(fine["validation"]):.1f}} times its lowest value. That is *overfitting*.
+# Dropout makes learning by heart harder: its two losses stay together.
+#
+# NDCG@10 does not show the overfitting: it looks at the order alone, while the loss also punishes being
+# *sure* and wrong. So decide by the metric that you report. *Early stopping* does: it keeps the parameters
+# of the best epoch, and ends when there was no better one for `patience` epochs, above for 5. But one of
+# our 60 users alone can move the mean by {{1 / 60:.3f}}, so the best epoch owes something to luck. That is
+# why a last part of the data, the *test* purchases, is kept for the figure that is reported.
 #
 # ## What a step costs
 #
 # Section 8.3 names the cost of training as a challenge, without a number. Count one encoder block: width
-# $D$, feed-forward width $F$, sequences of $T$ places. Its parameters: four $D \times D$ matrices with
-# biases in the attention, two $D \times F$ matrices with biases, and two layer norms with $2D$ each:
+# $D$, feed-forward width $F$, sequences of $T$ places. Its matrices are four of $D \times D$ in the
+# attention, and two of $D \times F$.
 #
-# $$
-# P = 4 (D^2 + D) + (2 D F + D + F) + 4 D
-# $$
-
-# %%
-B, T, D, H, hidden = 8, 20, 32, 2, 64
-block = nn.EncoderBlock(np.random.default_rng(0), D, H, hidden)
-parameters = 4 * (D * D + D) + (2 * D * hidden + D + hidden) + 4 * D
-agree("parameters of EncoderBlock", block.parameter_count(), parameters)
-print(f"{parameters:,} parameters")
-
-# %% [markdown]
 # A product of an $(N, D)$ and a $(D, F)$ matrix has $N F$ results of $D$ multiplications and additions
-# each: $2 N D F$ operations. Forward, with $N = B T$ places, the matrices cost $2 N (4 D^2 + 2 D F)$, and
-# attention $2 N T D$ for $QK^\top$ and as many for its product with $V$. Backward every product $y = x W$
-# becomes two, $dx = dy W^\top$ and $dW = x^\top dy$, so a whole step is three times the forward pass:
+# each: $2 N D F$ operations. With $B$ sequences there are $N = B T$ places. Forward, the matrices cost $2 N
+# (4 D^2 + 2 D F)$. Attention compares each place with $T$ places, by products of $D$ numbers: $2 N T D$ for
+# $QK^\top$, and as many for the product with $V$. Backward every product $y = x W$ becomes two, $dx = dy\,
+# W^\top$ and $dW = x^\top dy$, so a whole step is three times the forward pass:
 #
 # $$
 # \text{operations} = 6 N (4 D^2 + 2 D F) + 12\, N T D
 # $$
 #
-# Is that what happens? NumPy lets an array say what it takes part in. This one counts its matrix products,
-# and its results count theirs:
+# Is that what happens? NumPy lets an array have a say in every operation that it takes part in. This one
+# counts the matrix products, and hands the counting on to its results:
 
 
 # %%
 class Counted(np.ndarray):
     operations = 0
 
-    def __array_ufunc__(self, ufunc, method, *inputs, **options):
+    def __array_ufunc__(self, ufunc, method, *inputs, **options):  # what NumPy calls for each operation
         plain = [x.view(np.ndarray) if isinstance(x, Counted) else x for x in inputs]
         result = getattr(ufunc, method)(*plain, **options)
         if ufunc is np.matmul and min(x.ndim for x in plain) > 1:  # with a vector it is a sum: not counted
@@ -462,6 +439,8 @@ class Counted(np.ndarray):
         return result.view(Counted) if isinstance(result, np.ndarray) else result
 
 
+B, T, D, hidden = 8, 20, 32, 64  # hidden is F
+block = nn.EncoderBlock(np.random.default_rng(0), D, 2, hidden)  # 2 heads share the D columns
 counting = block.with_params({name: array.view(Counted) for name, array in block.params().items()})
 x = np.random.default_rng(1).normal(size=(B, T, D))
 y, cache = counting.forward(x.view(Counted))
@@ -471,60 +450,44 @@ N = B * T
 by_formula = 6 * N * (4 * D**2 + 2 * D * hidden) + 12 * N * T * D
 agree("operations of a step of EncoderBlock", Counted.operations, by_formula)
 print(f"forward {forward:,}, in all {Counted.operations:,}: {Counted.operations / forward:.0f} times as many")
+tracemalloc.start()  # Python counts the bytes that are taken from here on
+cache = block.forward(x)[1]
+print(f"parameters, gradient, m and v: {4 * 8 * block.parameter_count() / 1e6:.1f} MB, at 8 bytes each")
+print(f"caches: {tracemalloc.get_traced_memory()[0] / 1e6:.1f} MB")
+tracemalloc.stop()
 
 # %% [markdown]
-# And the memory: the backward pass needs what the forward pass has computed, so the caches that `forward`
-# returns are kept until then. They grow with the batch. Each parameter stands in memory four times: itself,
-# its gradient, and Adam's $m$ and $v$.
-
-
-# %%
-def arrays_in(cache):
-    """{address: array} of all arrays that a cache holds on to, each once."""
-    if isinstance(cache, np.ndarray):
-        whole = cache if cache.base is None else cache.base
-        return {id(whole): whole}
-    parts = cache if isinstance(cache, tuple | list) else ()
-    return {address: array for part in parts for address, array in arrays_in(part).items()}
-
-
-small = block.astype("float32")
-own = {id(array): array.nbytes for array in small.params().values()}
-print(f"parameters, gradient, m and v: {4 * sum(own.values()) / 1000:,.0f} kB")
-for batch in (8, 128):
-    _, cache = small.forward(np.ones((batch, T, D), dtype="float32"))
-    kept = sum(array.nbytes for address, array in arrays_in(cache).items() if address not in own)
-    print(f"caches of a batch of {batch}: {kept / 1000:,.0f} kB")
-
-# %% [markdown]
-# So a small model spends its memory on activations, not on parameters. What a machine makes of such counts,
-# which formulas are limited by arithmetic and which by memory, and what shards do about it, is measured on
-# [the page about the cost of a step](cost_of_a_step.md) (`python tests/benchmarks/roofline.py`).
+# And the memory? Each parameter stands there four times: itself, its gradient, and Adam's $m$ and $v$.
+# Besides, the caches that `forward` returns are kept until the backward pass has read them. For this batch
+# of 8 sequences they take more than all parameters, and for 128 sequences 16 times as much: a small model
+# spends its memory on caches. (How long a step takes is measured on [the page about the cost of a
+# step](cost_of_a_step.md).)
 #
-# Per place, the matrices cost $6$ operations for each of their parameters, whatever the size. For a model
+# Per place, the matrices cost $6$ operations for each of their numbers, whatever their size. For a model
 # that is nearly all matrices this gives the known rule (Kaplan et al. 2020)
 #
 # $$
 # \text{operations} \approx 6 \times \text{parameters} \times \text{places read}
 # $$
+#
+# GPT-3, which section 1 of the document names, has 175 billion parameters and was trained on 300 billion
+# pieces of words (Brown et al. 2020):
 
 # %%
 matrices = 4 * D**2 + 2 * D * hidden
 agree("six operations per parameter and place", Counted.operations - 12 * N * T * D, 6 * matrices * N)
-results = Path(minirec.__file__).parents[1] / "tests/results/roofline.json"
-speed = json.loads(results.read_text(encoding="utf-8"))["peaks"]["2"] * 1e9  # operations per second
-# GPT-3: 175 billion parameters, 300 billion tokens, which are pieces of words (Brown et al. 2020)
+results = Path(minirec.__file__).parents[1] / "tests/results"
+speed = json.loads((results / "roofline.json").read_text(encoding="utf-8"))["peaks"]["2"]  # two cores
 large = 6 * 175e9 * 300e9
-years = large / speed / (365 * 24 * 3600)
-print(f"GPT-3: {large:.1e} operations; two cores with {speed / 1e9:.0f} billion a second: {years:,.0f} years")
-results = results.with_name("ml100k") / "transformer.json"
-seconds = json.loads(results.read_text(encoding="utf-8"))["seeds"]["0"]["seconds_of_training"]
-print(f"TransformerRecommender on MovieLens 100K, two cores, as measured: {seconds / 60:.0f} minutes")
+years = large / (speed * 1e9) / (365 * 24 * 3600)
+print(f"GPT-3: {large:.1e} operations; at {speed:.0f} billion a second {round(years, -3):,.0f} years")
+run = json.loads((results / "ml100k/transformer.json").read_text(encoding="utf-8"))["seeds"]["0"]
+print(f"TransformerRecommender, MovieLens 100K, as measured: {run['seconds_of_training'] / 60:.0f} minutes")
 
 # %% [markdown]
-# GPT-3 is one of the models that section 1 of the document names. The document's own class (section 5.2),
-# repaired and trained on a data set of 100,000 ratings, needs minutes (`python tests/make_ml100k.py
-# transformer`). Training cost is a challenge of *large* models, not of the Transformer as such.
+# Both lines are for two cores (`python tests/benchmarks/roofline.py` and `python tests/make_ml100k.py
+# transformer` measure them). Training cost is a challenge of *large* models, not of the Transformer as
+# such.
 #
 # ## Exercise
 #
@@ -540,7 +503,7 @@ print(f"TransformerRecommender on MovieLens 100K, two cores, as measured: {secon
 # - The usual recipe for large Transformers is AdamW (Loshchilov & Hutter 2019: weights also shrink a little
 #   at each step), warm-up, then a rate that falls like a cosine (`minirec.optim.AdamW`, `cosine`), and
 #   clipping at 1.
-# - Memory of activations is saved by computing them twice (Chen et al. 2016), that of Adam by lower
-#   precision (Dettmers et al. 2022) or by sharing it among machines (Rajbhandari et al. 2020).
+# - Memory is saved by computing caches twice (Chen et al. 2016), or by $m$ and $v$ in 8 bits (Dettmers et
+#   al. 2022).
 # - In recommenders the item table is the largest array. Lazy optimizers move only the rows that a batch has
 #   read (`Adam(lazy=True)`).

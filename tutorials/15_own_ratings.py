@@ -5,8 +5,8 @@
 #   measure and recommend; then do the same from the command line.
 # - **You will learn:** what is kept exactly as it stands in the file, what is refused and how the messages
 #   help, and what to decide before the first model is trained.
-# - **You need:** [what an interaction matrix is](01_interactions.md); for the figures, [how recommendations
-#   are measured](12_evaluation.md).
+# - **You need:** [what an interaction matrix is](01_interactions.md), and [how recommendations are
+#   measured](12_evaluation.md).
 #
 # Section 3.2 of "Can large models change the recommendation paradigm?" (大模型能改变推荐范式吗?, 禅与计算机程序设计艺术) begins
 # with one step for all of this: clean, convert and encode the data. It says no more about it, and more
@@ -24,7 +24,7 @@ from minirec.data import RatingsFileError
 from minirec.models import EASE, ItemKNN, MarkovChain, Popularity, Recommender
 from minirec.verify import agree
 
-folder = tempfile.TemporaryDirectory()  # everything that this lesson writes
+folder = tempfile.TemporaryDirectory()  # this lesson writes its files there, and removes them at the end
 home = os.getcwd()
 os.chdir(folder.name)
 
@@ -32,8 +32,9 @@ os.chdir(folder.name)
 # ## A small file, as it comes
 #
 # A tea room has noted who ordered what, when, and how many stars it got. The file has much of what real
-# files have: semicolons, line ends of Windows, an invisible mark at its beginning that spreadsheets write,
-# a name with a semicolon in it (in quotes), and rows in no order.
+# files have: semicolons between the columns, line ends of Windows (two characters, `\r\n`), an invisible
+# mark at its beginning that spreadsheets write (`utf-8-sig`), a name with a semicolon in it (in quotes),
+# and rows in no order.
 
 # %%
 text = """\
@@ -58,9 +59,11 @@ print("items:", orders.item_ids)
 
 # %% [markdown]
 # An id is the exact text of its field. 007 and 7 are two guests, as they may well be; a program that takes
-# ids for numbers makes them one. The separator was found from the header. Inside, ids become numbers 0, 1,
-# ... in sorted order, so the order of the rows does not matter to them; the order in *time* comes from the
-# column `when`:
+# ids for numbers makes them one. The semicolon was found from the header. The column `when` counts the
+# seconds since the beginning of 1970, as most systems do. It gives the *history* of each guest, oldest
+# first, whatever the order of the rows. (The last figure above says how often the order of two events of a
+# guest is not known, since they have the same second. Inside, ids become the numbers 0, 1, ... of a sorted
+# list.)
 
 # %%
 for user, history in zip(orders.user_ids, orders.histories(), strict=True):
@@ -73,7 +76,7 @@ plots.interaction_matrix(
     user_labels=orders.user_ids,
     item_labels=orders.item_ids,
     user_word="guest",
-    item_word="order",
+    item_word="product",
     value_label="stars",
 )
 
@@ -84,8 +87,8 @@ plots.interaction_matrix(
 # \frac{|\{(u, i) : R_{ui} \text{ is stored}\}|}{U\, I}
 # $$
 #
-# Here 8 of $4\cdot3$ cells are stored. Real files are far emptier, often with less than one cell in a
-# hundred.
+# Stored are the cells of which the file speaks: here 8 of $4 \cdot 3$. Real files are far emptier, often
+# with less than one cell in a hundred.
 
 # %%
 agree("density", R.density, 8 / (4 * 3))
@@ -104,8 +107,9 @@ agree("density", R.density, 8 / (4 * 3))
 
 # %%
 def attempt(rows, header="user,item,rating,timestamp", encoding="utf-8", **options):
+    """Write a file with these rows, read it, and print what it holds or what is wrong with it."""
     with open("broken.csv", "w", encoding=encoding) as file:
-        file.write("\n".join([header, *rows]) + "\n" if header else "\n".join(rows) + "\n")
+        file.writelines(line + "\n" for line in [header, *rows] if line)
     try:
         print("read:", data.load_dataset("broken.csv", **options).interactions)
     except RatingsFileError as error:
@@ -122,15 +126,16 @@ attempt([good, "bob,tea,4,2024-03-01"])
 
 # %% [markdown]
 # Each is mended in the file, or in the program that writes it. The second needs quotes: `bob,"cake, with
-# cream",4,1700000100`. For the last, NumPy converts dates:
+# cream",4,1700000100`. The last one needs seconds since 1970, which NumPy can compute:
 
 # %%
 moment = np.datetime64("2024-03-01T14:30").astype("datetime64[s]").astype(int)
 print(moment)
 
 # %% [markdown]
-# Other faults are those of the file as a whole: a header that says nothing, no header, the letters of
-# another time, and something that is no text at all.
+# Other faults are those of the file as a whole: a header that says nothing, no header at all, and two wrong
+# *encodings* (which bytes stand for which letter; today mostly UTF-8, in older files often Latin-1, from
+# some programs UTF-16):
 
 # %%
 attempt([good], header="a,b,c,d")
@@ -140,7 +145,8 @@ attempt(["Zoë,tea,5,1700000000"], encoding="utf-16")
 
 # %% [markdown]
 # The first is read when the columns are named, as in `user="a"`; the second by `data.read_delimited` with
-# `header=False` and columns counted from 0; the third with `encoding="latin-1"`.
+# `header=False` and columns counted from 0; the third with `encoding="latin-1"`, and the fourth once it is
+# saved as UTF-8.
 #
 # One thing is no fault, but a decision: the same guest, the same tea, twice. Did somebody order again, or
 # change a rating? Nobody can see that from the file, so it has to be said: `duplicates="keep"` for orders,
@@ -163,7 +169,7 @@ shop = data.synthetic(n_users=300, n_items=120, n_events=6000, seed=5)
 events = shop.interactions
 with open("shop.csv", "w", encoding="utf-8") as file:
     file.write("customer_id,product_id,rating,timestamp\n")
-    for row in np.random.default_rng(0).permutation(len(events)):
+    for row in np.random.default_rng(0).permutation(len(events)):  # all rows, shuffled
         customer, product = 1000 + 7 * events.users[row], shop.products[events.items[row]].id.upper()
         file.write(f"C-{customer},{product},{events.ratings[row]:.0f},{events.timestamps[row]}\n")
 with open("products.csv", "w", encoding="utf-8") as file:
@@ -187,14 +193,16 @@ for name, part in {"train": train, "validation": valid, "test": test}.items():
     print(f"{name:10} {len(part):5} events of {len(np.unique(part.users))} customers")
 
 # %% [markdown]
-# Fit a few models that need no training time to speak of, choose among them on the validation part, and
-# measure on the test part:
+# Fit four models that need no training time to speak of: what is popular; products that the same customers
+# took (ItemKNN, EASE); and what came next after the last product (MarkovChain). Choose among them on the
+# validation part. NDCG@10 is 1 where the hidden product is first in the list, less further down, 0 beyond
+# rank ten.
 
 # %%
 makers = {
     "Popularity": Popularity,
-    "ItemKNN": lambda: ItemKNN(neighbors=20),
-    "EASE": lambda: EASE(reg=50.0),
+    "ItemKNN": lambda: ItemKNN(neighbors=20),  # each product has 20 neighbors
+    "EASE": lambda: EASE(reg=50.0),  # reg keeps its weights small
     "MarkovChain": MarkovChain,
 }
 fitted = {name: make().fit(train, progress=False) for name, make in makers.items()}
@@ -205,6 +213,9 @@ on_valid = {
 chosen = max(on_valid, key=on_valid.get)
 for name, value in on_valid.items():
     print(f"{name:12} NDCG@10 {value:.3f} on validation{'   <- chosen' if name == chosen else ''}")
+
+# %% [markdown]
+# Then measure on the test part, where the validation event is known already (`also_seen`):
 
 # %% All four on the test part: the choice holds, and the bars say how sure that is with 300 customers
 on_test = {
@@ -223,9 +234,8 @@ for history in train.histories():
     row = fitted[chosen].score_histories([history[:-1]])[0]
     row[history[:-1]] = -np.inf  # what was had is no candidate
     learned.append(metrics.ndcg(row, [history[-1]], 10))
-print(
-    f"NDCG@10 {np.mean(learned):.2f} on what was learned, {on_test[chosen].mean('ndcg'):.2f} on what was hidden"
-)
+hidden = on_test[chosen].mean("ndcg")
+print(f"NDCG@10 {np.mean(learned):.2f} on what was learned, {hidden:.2f} on what was hidden")
 
 # %% [markdown]
 # ## Recommend
@@ -236,7 +246,7 @@ print(
 # %%
 model = makers[chosen]().fit(dataset.interactions, progress=False)
 customer, taken = "C-1049", ["P0003", "P0017"]
-newest = model.item_ids[model.histories[model.user_index[customer]][-1]]
+newest = model.item_ids[model.histories[model.user_index[customer]][-1]]  # the customer's last product
 for who, last, found in (
     (customer, newest, model.recommend([customer], k=3)),
     ("somebody new", taken[-1], model.recommend_histories([taken], k=3)),
@@ -244,10 +254,13 @@ for who, last, found in (
     print(f"{who}, last: {model.titles[last]}")
     for product, score in zip(found.items[0], found.scores[0], strict=True):
         print(f"  {score:6.3f}  {product}  {model.titles[product]}")
+assert (chosen, model.titles[newest][-7:]) == ("MarkovChain", "planter")  # as the text below says
+top = model.recommend([customer], k=1).scores[0][0]
 
 # %% [markdown]
-# Scores of this model are counts of pairs. In general they have no unit, and only their order has a
-# meaning. A model is one file, ids and titles included:
+# Scores of a Markov chain are counts: {{top:.0f}} customers took the first product right after that
+# planter. (A millionth of its popularity is added, which decides between equal counts.) In general scores
+# have no unit, and only their order has a meaning. A model is one file, ids and titles included:
 
 # %%
 model.save("model.npz")
@@ -264,8 +277,9 @@ except KeyError as error:
 # ## The same from the command line
 #
 # Each command is shown with what it prints; a wrong input ends with one line, as above. `train` learns from
-# the training part only, so that `evaluate` can measure the model later; that is why its lists differ from
-# those above.
+# the training part only and measures on the test part, so its lists may differ from those above. The words
+# in its table are those of [lesson 12](12_evaluation.md); the *digest* is a fingerprint of the data, by
+# which one can see later that a figure belongs to this file.
 
 
 # %%
@@ -299,7 +313,8 @@ folder.cleanup()
 # ## Exercise
 #
 # How much of your catalogue does a model recommend to anybody at all? Write `coverage(recommended,
-# n_items)`, where `recommended` has one list of item numbers per user, and check it:
+# n_items)`: the share of all items that stand in at least one list, where `recommended` has one list of
+# item numbers per user. Check it:
 #
 # ```
 # python -m minirec verify my_file.py:coverage --against coverage
@@ -312,6 +327,6 @@ folder.cleanup()
 #
 # pandas reads a column of digits as numbers unless it is told otherwise, which is how 007 becomes 7. Data
 # sets are often cut to users and items with at least five events ("5-core") before they are split: that
-# removes those who are hardest to serve, so say so beside every figure. The order of rows with equal times
-# is that of the file; in MovieLens 100K half of a user's consecutive ratings share their second, and the
-# rule for them changes the figures (see [the page on claims](claims.md)).
+# removes those who are hardest to serve, so say so beside every figure. And look at the share of events
+# with equal times before you trust an order: in MovieLens 100K it is about half, as `python -m minirec data
+# ml-100k` prints, and there the order of the rows decides.
