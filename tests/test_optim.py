@@ -86,6 +86,31 @@ def test_adam_step(
     holds("adam_step", theta, g, m, frozen(v**2), t, lr, *betas, eps)
 
 
+@given(
+    rows(3, 5),
+    rows(3, 5),
+    rows(3, 5),
+    rows(3, 5),
+    st.integers(1, 1000),
+    rates,
+    betas,
+    epsilons,
+    st.floats(0, 2),
+)
+def test_adamw_step(
+    theta: np.ndarray,
+    g: np.ndarray,
+    m: np.ndarray,
+    v: np.ndarray,
+    t: int,
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    decay: float,
+) -> None:
+    holds("adamw_step", theta, g, m, frozen(v**2), t, lr, *betas, eps, decay)
+
+
 @given(rows(2, 3), histories(2, 3), rates, betas, epsilons)
 def test_adam(
     theta: np.ndarray, gradients: np.ndarray, lr: float, betas: tuple[float, float], eps: float

@@ -24,38 +24,42 @@ from minirec.verify import agree
 # ## From events to a matrix
 #
 # A *user* is somebody who chooses, an *item* is what can be chosen: a film, a song, a jar of jam. An
-# *interaction*, or *event*, is one user meeting one item at one time. Feedback comes in two kinds:
+# *event*, or *interaction*, is one user meeting one item at one time. The *log* is the list of all events,
+# the *history* of a user is the list of his or her items, oldest first. What a log tells about the wishes
+# of users is called *feedback*, and it comes in two kinds:
 #
 # - **explicit:** the user says how good it was, as in a rating of 1 to 5. A 1 is a clear "no".
 # - **implicit:** the user only did something: bought, clicked, came. We know what was done, and how often.
 #   There is no "no" in such data.
 #
-# Event number $n$ of $N$ is a user $u_n$, an item $i_n$, a rating $r_n$ and a time $t_n$. The interaction
-# matrix $R$ has a row for each of $U$ users and a column for each of $I$ items, shape $(U, I)$. Where a
-# user rated an item more than once, the newest rating counts (of two at the same time the later row);
-# without ratings we count events:
+# Event number $n$ is a user $u_n$, an item $i_n$, a time $t_n$, and where feedback is explicit a rating
+# $r_n$. The interaction matrix $R$ has a row for each of $U$ users and a column for each of $I$ items,
+# shape $(U, I)$. Where a user rated an item more than once, the newest rating counts:
 #
 # $$
 # R_{ui} = r_{n^*}, \quad n^* = \arg\max_{n:\, u_n = u,\, i_n = i} (t_n, n)
 # $$
 #
+# Here $\arg\max$ picks, among the events of user $u$ with item $i$, the one with the latest time, and of
+# two at the same time the one with the larger number. Without ratings we count the events. (Bars around a
+# set mean how many members it has.)
+#
 # $$
 # R_{ui} = |\{n : u_n = u,\, i_n = i\}| \quad \text{without ratings}
 # $$
 #
-# A cell that no event speaks of is *absent*. Three people and four foods, eight events in the order of
+# A cell of which no event speaks is *absent*. Three people and four foods, eight events in the order of
 # time. Ann rates tea twice.
 
 # %%
 users, items = ["Ann", "Bob", "Cy"], ["ham", "jam", "rye", "tea"]
-events = [
-    ("Ann", "tea", 3), ("Bob", "ham", 4), ("Ann", "jam", 4), ("Cy", "tea", 2),
-    ("Bob", "jam", 2), ("Cy", "ham", 1), ("Ann", "tea", 5), ("Cy", "rye", 3),
-]  # fmt: skip
+who = ["Ann", "Bob", "Ann", "Cy", "Bob", "Cy", "Ann", "Cy"]
+what = ["tea", "ham", "jam", "tea", "jam", "ham", "tea", "rye"]
+rating = [3, 4, 4, 2, 2, 1, 5, 3]
 
 newest, count = {}, {}
-for user, item, rating in events:  # oldest first, so that a later rating replaces an earlier one
-    newest[user, item] = rating
+for user, item, stars in zip(who, what, rating, strict=True):
+    newest[user, item] = stars  # oldest first, so a later rating replaces an earlier one
     count[user, item] = count.get((user, item), 0) + 1
 
 print("     ", *items)
@@ -63,32 +67,34 @@ for user in users:
     print(f"{user:5}", *(f"{newest.get((user, item), '.'):>3}" for item in items))
 
 # %% [markdown]
-# With arrays: ids become row and column numbers, and one assignment fills the matrix. NumPy writes in
-# order, so of two ratings for one cell the later one stays. Absent is written `nan` here, "not a number",
-# so that nobody can take it for a rating by mistake.
+# With arrays, names become numbers of rows and columns, `u` and `i`, and `R[u, i] = rating` fills the
+# matrix: `rating[0]` goes to row `u[0]` and column `i[0]`, and so on. NumPy writes in this order, so of two
+# ratings for one cell the later one stays. Absent is written `nan` here, "not a number", so that nobody can
+# take it for a rating by mistake.
 
 # %%
-u = np.array([users.index(user) for user, _, _ in events])
-i = np.array([items.index(item) for _, item, _ in events])
-r = np.array([float(rating) for _, _, rating in events])
+u = np.array([users.index(user) for user in who])
+i = np.array([items.index(item) for item in what])
 
 R = np.full((3, 4), np.nan)
-R[u, i] = r
+R[u, i] = rating
 met = ~np.isnan(R)  # True where an event speaks of the cell
 
-N = np.zeros((3, 4))
-np.add.at(N, (u, i), 1)
-agree("interaction_matrix", R[met], [newest[users[a], items[b]] for a, b in np.argwhere(met)])
-agree("interaction_matrix, counts", N[met], [count[users[a], items[b]] for a, b in np.argwhere(met)])
+times = np.zeros((3, 4))
+np.add.at(times, (u, i), 1)  # adds 1 in row u[0] and column i[0], and so on
+
+filled = [(users[a], items[b]) for a, b in np.argwhere(met)]  # argwhere: the places of True, row by row
+agree("interaction_matrix", R[met], [newest[pair] for pair in filled])
+agree("interaction_matrix, counts", times[met], [count[pair] for pair in filled])
 
 # %% [markdown]
-# Why `np.add.at` and not `N[u, i] += 1`? The short form reads all cells first, adds, and then writes, so
-# two events in one cell count as one. It gives no error:
+# Why `np.add.at` and not `times[u, i] += 1`? The short form reads all cells first, adds, and then writes,
+# so two events in one cell count as one. It gives no error:
 
 # %%
 wrong = np.zeros((3, 4))
 wrong[u, i] += 1
-print("Ann met tea", int(N[0, 3]), "times; the short form says", int(wrong[0, 3]))
+print("Ann met tea", int(times[0, 3]), "times; the short form says", int(wrong[0, 3]))
 
 # %% [markdown]
 # ## How full is it?
@@ -96,30 +102,29 @@ print("Ann met tea", int(N[0, 3]), "times; the short form says", int(wrong[0, 3]
 # The *density* is the share of cells that are not absent:
 #
 # $$
-# \text{density} = \frac{|\{(u, i) : R_{ui} \text{ is stored}\}|}{U I}
+# \text{density} = \frac{|\{(u, i) : R_{ui} \text{ is not absent}\}|}{U I}
 # $$
 #
 # Ours is 7 of 12 cells. Real matrices are far emptier, so nobody stores the absent cells. *Compressed
-# sparse rows* keep three short lists: the stored values row after row, the column of each, and where each
-# row begins.
+# sparse rows* keep three lists: the values, row after row; the column of each value; and the place in these
+# two lists where each row begins.
 
 # %%
-matrix = Interactions(*zip(*[(user, item) for user, item, _ in events], strict=True), r).matrix()
+matrix = Interactions(who, what, rating).matrix()
 agree("density", matrix.density, met.sum() / met.size)
 agree("the same matrix, stored by rows", matrix.dense(fill=-1), np.where(met, R, -1))
-print("values ", matrix.values)
-print("columns", matrix.indices)
-print("row u begins at", matrix.indptr[:-1], "and all end at", matrix.indptr[-1])
+print("values    ", matrix.values)
+print("columns   ", matrix.indices)
+print("row begins", matrix.indptr[:-1], "and all end at", matrix.indptr[-1])
 
 # %% [markdown]
-# This is `minirec.data.InteractionMatrix`: use it from here on. It takes memory for what is there, not for
-# what could be. MovieLens 100K, 100,000 ratings of 1682 films by 943 people, is a usual size for a first
-# study:
+# Bob is row 1. His row begins at place 2 and ends before place 4: the values 4 and 2 in the columns 0 (ham)
+# and 1 (jam). This is `minirec.data.InteractionMatrix`: use it from here on. What it saves, for MovieLens
+# 100K, a data set of many studies with 100,000 ratings of 1682 films by 943 people:
 
 # %%
-movielens = 100_000 / (943 * 1682)
-print(f"density of MovieLens 100K: {100 * movielens:.1f} %")
-print(f"numbers to store: {943 * 1682:,} as a whole, {2 * 100_000 + 944:,} by rows")
+print(f"density {100 * 100_000 / (943 * 1682):.1f} %")
+print(f"the whole matrix: {943 * 1682:,} numbers; by rows: {100_000 + 100_000 + 943 + 1:,} numbers")
 
 # %% [markdown]
 # ## Absent is not zero
@@ -131,7 +136,8 @@ print(f"numbers to store: {943 * 1682:,} as a whole, {2 * 100_000 + 944:,} by ro
 # \bar R_i = \frac{1}{|U_i|} \sum_{u \in U_i} R_{ui}
 # $$
 #
-# By hand: Ann's mean is $(4 + 5)/2$, Bob's is $(4 + 2)/2$, Cy's is $(1 + 3 + 2)/3$.
+# By hand: Ann's mean is $(4 + 5)/2$, Bob's is $(4 + 2)/2$, Cy's is $(1 + 3 + 2)/3$. The mean of ham is $(4
+# + 1)/2$, and so on.
 
 # %%
 by_hand = [(4 + 5) / 2, (4 + 2) / 2, (1 + 3 + 2) / 3, (4 + 1) / 2, (4 + 2) / 2, 3 / 1, (5 + 2) / 2]
@@ -142,13 +148,9 @@ for user, right, mistaken in zip(users, matrix.row_means(), zeros.mean(axis=1), 
     print(f"{user:4} mean {right:.2f}   with zeros {mistaken:.2f}")
 
 # %% [markdown]
-# Zeros say that Bob and Cy are equally hard to please. In truth Bob gave {{matrix.row_means()[1]:.0f}} on
-# average and Cy {{matrix.row_means()[2]:.0f}}: Cy was only asked more often. A zero is worse than the worst
+# With zeros Bob and Cy seem equally hard to please. In truth Bob gave {{matrix.row_means()[1]:.0f}} on
+# average and Cy {{matrix.row_means()[2]:.0f}}; Cy only rated more foods. A zero is worse than the worst
 # rating, and we would have invented {{(~met).sum()}} of them.
-#
-# The row mean also says how somebody uses the scale, and the column mean how an item is received, although
-# an item that one person rated is received by one person. Models keep both as *bias terms*
-# ([factorization](02_factorization.md)).
 #
 # ## A real matrix, whole
 #
@@ -161,68 +163,59 @@ print(grid(women))
 
 # %% [markdown]
 # The feedback is implicit. A dot does not say that Flora Price disliked event 8: perhaps she was not
-# invited, or she was ill. What the rows say when read together: nobody of the upper nine came to events 10
-# to 14, nobody of the lower nine to events 1 to 5, and at events 6 to 9 both circles met.
-
-# %%
-attended = women.matrix()
-agree("every value is 1, so every mean is 1", attended.row_means(), np.ones(18))
-order = list(dict.fromkeys(women.users.tolist()))  # as printed; the matrix has its rows by name
-table = attended.dense(order)
-print(
-    f"upper nine at events 10 to 14: {table[:9, 9:].sum():.0f}, lower nine at 1 to 5: {table[9:, :5].sum():.0f}"
-)
-counts = attended.column_counts()
-print(f"{attended.nnz} attendances, density {attended.density:.3f}")
-print("women at events 1 to 14:", counts)
-
-# %% [markdown]
-# Means are blind here, counts are not. The count of a column is the simplest recommender there is,
-# *popularity*: the same score for everybody,
+# invited, or she was ill. And yet the rows say something when read together: none of the upper nine women
+# came to events 10 to 14, none of the lower nine to events 1 to 5, and at events 6 to 9 both circles met.
+#
+# Every stored value is 1, so every mean over stored values is 1 and tells nothing. Counts tell more. The
+# count of a column is the simplest recommender there is, *popularity*. A recommender gives each user and
+# item a *score* $s_{ui}$, and recommends the items with the highest scores. Here the score is the same for
+# every user:
 #
 # $$
 # s_{ui} = |\{n : i_n = i\}|
 # $$
-#
-# It is `minirec.models.Popularity`, and every other model has to beat it.
 
 # %%
+attended = women.matrix()
+counts = attended.column_counts()
 popular = Popularity().fit(women)
-agree("popularity", popular.score(np.arange(18)), np.tile(counts, (18, 1)))
-print("For Flora Price, not counting what she attended:", popular.recommend("Flora Price", k=3).items[0])
+agree("popularity", popular.score(np.arange(18)), np.tile(counts, (18, 1)))  # 18 times the same row
+print(f"{attended.nnz} attendances, density {attended.density:.3f}")
+print("women at events 1 to 14:", counts)
+print("three new events for Flora Price, best first:", popular.recommend("Flora Price", k=3).items[0])
 
 # %% [markdown]
+# This is `minirec.models.Popularity`. Every other model has to beat it.
+#
 # ## Absent is not random either
 #
-# One might hope that the cells we see are a fair sample of all cells. They are not: people rate what they
-# chose, and they choose what they expect to like. In real data this can hardly be seen, since the other
-# cells are unknown. In a synthetic shop the truth is known: `synthetic()` plants tastes, lets 600 users buy
-# from 300 products, and can say which rating any user *would* give to any product.
+# One might hope that the cells we see are like the cells we do not see. They are not: people rate what they
+# chose, and they choose what they expect to like. Real data hardly show this, since the other cells are
+# unknown. In a synthetic shop the truth is known: `synthetic()` invents tastes, lets 600 users buy from 300
+# products accordingly, and can say which rating any user *would* give to any product.
 
 # %% The matrix of the shop: 600 users, 300 products, most interactions first
 shop = synthetic()
 bought = shop.interactions.matrix()
-plots.interaction_matrix(
+plots.interaction_matrix(  # too many cells to draw one by one: a tile shows how many of its cells are filled
     indptr=bought.indptr, indices=bought.indices, n_items=300, sort=True, item_word="product", cells=(60, 60)
 )
 
-# %% Expected ratings of the pairs that met and of all pairs: what we see is the brighter part
-every_user, every_item = np.divmod(np.arange(600 * 300), 300)
+# %% Ratings that users would give, to what they bought and to everything: what we see is the rosy part
+every_user, every_item = np.repeat(np.arange(600), 300), np.tile(np.arange(300), 600)  # all 180,000 pairs
 truth = shop.expected_ratings(every_user, every_item)
-seen = bought.contains(every_user, every_item)
-edges = np.linspace(1, 5, 17)
+seen = bought.contains(every_user, every_item)  # True for the pairs in the log
+edges = np.linspace(1, 5, 17)  # sixteen bins between 1 and 5
 middles = (edges[1:] + edges[:-1]) / 2
 shares = {
-    name: (middles, np.histogram(values, edges)[0] / len(values))
+    name: (middles, np.histogram(values, edges)[0] / len(values))  # how many of the values are in each bin
     for name, values in (("pairs that met", truth[seen]), ("all pairs", truth))
 }
 plots.lines(shares, "rating that the user would give", "share of the pairs")
 
 # %% [markdown]
-# The mean rating that we see is {{shop.interactions.ratings.mean():.2f}}. Over all pairs it is
-# {{truth.mean():.2f}}. A model that is trained and tested on what we see never notices the difference. What
-# can be done about it (weighting each rating by how unlikely it was to be seen) was worked out by Schnabel
-# et al. (2016).
+# The mean rating in the log is {{shop.interactions.ratings.mean():.2f}}. Over all pairs it would be
+# {{truth.mean():.2f}}. A model that is trained and tested on what we see never notices the difference.
 #
 # ## The loop
 #
@@ -232,50 +225,30 @@ plots.lines(shares, "rating that the user would give", "share of the pairs")
 #
 # First the smallest loop. Two films have been taken once each. Every new visitor takes one of them, with a
 # chance in proportion to how often it was taken before: a recommender that shows the popular more often, to
-# people who like both films equally. After two visitors:
+# people who like both films equally. The first visitor takes A with chance $\frac12$. Then A has been taken
+# 2 times out of 3, so the second takes A with chance $\frac23$ and B with chance $\frac13$. After two
+# visitors:
 #
-# - film A, then A again: chance $\frac12 \cdot \frac23 = \frac13$. The counts are 3 to 1.
+# - A, then A again: chance $\frac12 \cdot \frac23 = \frac13$. The counts are 3 to 1.
 # - A then B, or B then A: $\frac12 \cdot \frac13 + \frac12 \cdot \frac13 = \frac13$. The counts are 2 to 2.
 # - B, then B again: $\frac13$. The counts are 1 to 3.
 #
-# All three results are equally likely, and so it goes on. After $n$ visitors the number $k$ of those who
-# took film A has the chance
-#
-# $$
-# P(k) = \frac{1}{n + 1}, \qquad k = 0, 1, \ldots, n
-# $$
-#
-# To check it, follow all chances from visitor to visitor:
+# All three results are equally likely, and so it goes on: after any number of visitors, all counts of film
+# A have the same chance (Pólya's urn; Eggenberger & Pólya 1923). A film that nobody prefers may end with a
+# tenth of all visitors or with most of them, as luck will have it. It does not *look* like luck, because
+# each share settles:
 
-
-# %%
-def chances(n):
-    p = np.array([1.0])  # with no visitor yet: k = 0 for sure
-    for done in range(n):
-        share_of_A = (1 + np.arange(done + 1)) / (2 + done)  # if k of them took A
-        p = np.append(p * (1 - share_of_A), 0) + np.insert(p * share_of_A, 0, 0)
-    return p
-
-
-print(np.round(chances(2), 3))
-agree("every share is equally likely", chances(20), np.full(21, 1 / 21))
-
-# %% [markdown]
-# A film that nobody prefers ends with a tenth or with nine tenths of all visitors, as luck will have it.
-# This is Pólya's urn (Eggenberger & Pólya 1923). Worse, it does not *look* like luck, because each share
-# settles:
-
-# %% Four histories of the same two equally good films: each settles, where nobody could foresee
-rng = np.random.default_rng(5)
-steps = np.unique(np.geomspace(1, 2000, 60).astype(int))
+# %% Four runs with the same two equally good films: each settles, where nobody could foresee
+rng = np.random.default_rng(7)
+drawn = np.unique(np.geomspace(1, 2000, 60).astype(int))  # 60 of the 2000 visitors are enough for a line
 runs = {}
 for run in range(4):
-    taken = np.ones(2)
-    path = []
+    taken, path = np.ones(2), []
     for _ in range(2000):
-        taken[int(rng.random() > taken[0] / taken.sum())] += 1
+        film = 0 if rng.random() < taken[0] / taken.sum() else 1  # film A is 0
+        taken[film] += 1
         path.append(taken[0] / taken.sum())
-    runs[f"history {run + 1}"] = (steps, np.array(path)[steps - 1])
+    runs[f"run {run + 1}"] = (drawn, np.array(path)[drawn - 1])
 plots.lines(runs, "visitors so far", "share of film A", log="x")
 
 # %% [markdown]
@@ -287,22 +260,22 @@ plots.lines(runs, "visitors so far", "share of film A", log="x")
 # does not deserve it.
 #
 # In each round every user takes one item that is new to him or her. In the first five rounds everything is
-# on offer. From round 6 on a recommender reads the log, which is the list of all events so far, and offers
-# five items to each user. Four worlds, which differ in the recommender only:
+# on offer. From round 6 on a recommender reads the log and offers five new items to each user. Four worlds
+# differ in the recommender only:
 #
 # - no recommender: everything stays on offer. Nobody can look through a real catalog like this; it is the
 #   yardstick.
-# - five at random: every item has the same chance to be shown.
-# - the most popular: the five new items that most others have taken.
+# - five at random: every new item has the same chance to be shown.
+# - the most popular: the five that most others have taken.
 # - people also took: items that were taken by the same users as the items of one's own history
-#   (`minirec.models.ItemKNN`), the simplest *personal* recommender.
+#   (`minirec.models.ItemKNN`). This one is *personal*: users with different histories see different items.
 
 
 # %%
 rng = np.random.default_rng(0)
 # A taste is a product of six numbers of the user and six of the item: the next lesson explains why.
 taste = rng.normal(size=(200, 6)) @ rng.normal(size=(6, 200)) / np.sqrt(6)
-appetite = np.exp(1.5 * taste)
+appetite = np.exp(1.5 * taste)  # exp makes it positive
 appetite /= appetite.mean(axis=0)
 everybody = np.arange(200)
 
@@ -310,21 +283,23 @@ everybody = np.arange(200)
 def simulate(recommender, seed, rounds=24, show_once=False):
     """The items taken, (rounds + 1, 200): row t is what each user took in round t.
 
-    In row 0 user u takes item u, so that every item is on record once.
+    In row 0 user u takes item u, so that every item is in the log once.
     """
     rng = np.random.default_rng(seed)
     taken, shown = [everybody], np.zeros((200, 200), dtype=bool)
     for t in range(1, rounds + 1):
-        log = Interactions(np.tile(everybody, t), np.concatenate(taken))
-        offered = log.matrix().dense() == 0
+        log = Interactions(np.tile(everybody, t), np.concatenate(taken))  # t times all users, their items
+        offered = log.matrix().dense() == 0  # True where the item is new to the user
         if recommender is not None and t > 5:
             scores = np.where(offered & ~shown, recommender(log), -np.inf)
-            best = np.argsort(-scores, axis=1, kind="stable")[:, :5]
+            best = np.argsort(-scores, axis=1, kind="stable")[:, :5]  # best first, then five of them
             offered = np.zeros((200, 200), dtype=bool)
-            np.put_along_axis(offered, best, True, axis=1)
+            np.put_along_axis(offered, best, True, axis=1)  # True at the five best of each row
             shown |= offered & show_once
-        chance = (appetite * offered).cumsum(axis=1)
-        taken.append((chance > rng.random((200, 1)) * chance[:, [-1]]).argmax(axis=1))
+        # Lay the appetites of a user end to end; the item on whose piece a dart falls is taken.
+        ends = (appetite * offered).cumsum(axis=1)
+        dart = rng.random((200, 1)) * ends[:, [-1]]
+        taken.append((ends > dart).argmax(axis=1))  # the first piece that ends beyond the dart
     return np.array(taken)
 
 
@@ -342,45 +317,47 @@ recommenders = {
 worlds = {name: simulate(recommender, seed=1) for name, recommender in recommenders.items()}
 
 
-def share_of_top(taken, n=20):
-    """The share of all events so far that went to the n items taken most, round by round."""
+def share_of_top(taken, top=20):
+    """The share of all events so far that went to the `top` items taken most, round by round."""
+    # bincount: how often each item occurs
     counts = [np.bincount(taken[: t + 1].ravel(), minlength=200) for t in range(len(taken))]
-    return [np.sort(c)[-n:].sum() / c.sum() for c in counts]
+    return [np.sort(c)[-top:].sum() / c.sum() for c in counts]
 
 
 # %% Equally good items, a recommender from round 6 on: a tenth of them gets most of the events, or does not
 tops = {name: (range(25), share_of_top(taken)) for name, taken in worlds.items()}
-peak = max(tops["the most popular"][1])
 plots.lines(tops, "round", "share of the 20 most taken items")
 
 # %% [markdown]
-# Popularity gives {{100 * peak:.0f}} % of all events to a tenth of the items. (It falls later only because
-# nobody takes an item twice, and the users run out of them.) The personal recommender does the same more
-# mildly. And which items are the lucky ones? Run the same world again with other chances in the first
-# rounds:
+# Popularity gives up to {{100 * max(tops["the most popular"][1]):.0f}} % of all events to a tenth of the
+# items. (The share falls in the end only because nobody takes an item twice, and the users run out of
+# them.) The personal recommender does the same, much more mildly. And which items are the lucky ones? Run
+# the same world again with other chances in the first rounds:
 
 
 # %%
-def hits(taken, n=20):
-    return set(np.argsort(-np.bincount(taken.ravel(), minlength=200), kind="stable")[:n].tolist())
+def most_taken(taken, top=20):
+    return set(np.argsort(-np.bincount(taken.ravel(), minlength=200), kind="stable")[:top].tolist())
 
 
 again = simulate(most_popular, seed=2)
-common = len(hits(worlds["the most popular"]) & hits(again))
+common = len(most_taken(worlds["the most popular"]) & most_taken(again))
 print(f"{common} of the 20 most taken items are the same in both runs; by chance it would be 2")
 
 # %% [markdown]
-# Salganik, Dodds and Watts (2006) saw this with real songs and 14,000 real people: where people see what
-# others took, the hits are larger, and differ from one group to the next.
+# By chance, because each of the 20 has one chance in ten to be among the other 20. Salganik, Dodds and
+# Watts (2006) saw this with real songs and 14,000 real people: where people see what others took, the hits
+# are larger, and differ from one group of people to the next.
 #
 # ## Are the users served?
 #
-# Sort the 200 items by the appetite of one user and number them from 0 (liked least) to 1 (liked most). An
-# item that is taken blindly has {{0.5}} on average.
+# Rank the 200 items by the appetite of one user, and write the ranks as numbers from 0 (liked least) to 1
+# (liked most). A user who takes items blindly has one half on average.
 
 
 # %%
-liked = np.argsort(np.argsort(appetite, axis=1), axis=1) / 199
+ranks = np.argsort(np.argsort(appetite, axis=1), axis=1)  # sorting the order gives the rank, 0 to 199
+liked = ranks / 199
 
 
 def service(taken):
@@ -396,33 +373,34 @@ plots.lines({name: (rounds, service(taken)) for name, taken in worlds.items()}, 
 
 # %% [markdown]
 # In round 6 the list of the most popular is no better than five random items: all items are equally good,
-# so popularity knows nothing. Then it sinks to a blind choice, and even the personal list goes down. Why?
-# Look at what a list is made of: high scores that the user *did not take yet*. Five items are shown, one is
-# taken, and the other four are back in the next round. After some rounds the list consists of what the user
-# declines again and again. The log cannot know. It holds what was taken, and **an absent cell may be a
-# "no", or an item that was never shown**.
+# so popularity knows nothing. Then it sinks to a blind choice, and even the personal list goes down. Why? A
+# list is made of high scores that the user *did not take yet*. Five items are shown, one is taken, and the
+# other four are back in the next round. After some rounds the list consists of what the user declines again
+# and again. The log cannot know. It holds what was taken, and **an absent cell may be a "no", or an item
+# that was never shown**.
 #
-# The last curve remembers what was shown to whom, and shows nothing twice. With this one addition to the
-# log the personal recommender, which sees five items, serves its users as well as a look through all 200.
-# (It falls at the end, when half of the items have been shown to everybody.)
+# The last curve remembers what was shown to whom, and shows nothing twice. With this one addition the
+# personal recommender, which shows five items, serves its users as well as a look through all 200, until
+# about round 20. (Then it falls, since half of the items have been shown to everybody by the end.)
 #
 # ## What goes wrong in practice: the loop praises itself
 #
-# Hide the last event of each user, recommend ten items by popularity, and count how often the hidden one is
-# among them (*hit rate*, see [evaluation](12_evaluation.md)). Do it on two logs: one from the world without
-# a recommender, one from the world that popularity itself has made.
+# To test a recommender on a log, hide the last event of each user, recommend ten items, and count for how
+# many users the hidden item is among the ten. That share is the *hit rate* ([evaluation](12_evaluation.md)
+# says more). Do it with popularity on two logs: one from the world without a recommender, one from the
+# world that popularity itself has made.
 
 
 # %%
 def hit_rate_of_popularity(taken):
     log = Interactions(np.tile(everybody, len(taken)), taken.ravel())
-    train, valid, test = leave_one_out(log)
+    train, valid, test = leave_one_out(log)  # test: the last event of each user; valid: the one before
     model = Popularity().fit(train)
     return evaluation.evaluate(model, train, test, also_seen=valid, metrics=("hit_rate",)).mean("hit_rate")
 
 
 for name in ("no recommender", "the most popular"):
-    print(f"log of a world with {name}: hit rate {hit_rate_of_popularity(worlds[name]):.2f}")
+    print(f"log of the world with {name}: hit rate {hit_rate_of_popularity(worlds[name]):.2f}")
 
 # %% [markdown]
 # Same people, same tastes, same model. On the log that it made itself popularity looks nearly perfect,
@@ -432,19 +410,22 @@ for name in ("no recommender", "the most popular"):
 # ## Exercise
 #
 # How much of the catalog does anybody still get to see? Write `coverage(recommended, n_items)`: the share
-# of all items that stand in at least one of the lists in `recommended`, and 0 when there are no lists.
-# Check it, then print `coverage(taken[t][:, None], 200)` for each world and round: what is still taken.
+# of all items that stand in at least one of the lists in `recommended` (one list of item numbers for each
+# user), and 0 when all lists are empty. Check it:
 #
 # ```
 # python -m minirec verify my_file.py:coverage --against coverage
 # ```
 #
+# Then print `coverage(taken[t][:, None], 200)` for each world and each round `t`: what is still taken. (The
+# index `[:, None]` makes a list of one item for each user.)
+#
 # ## In practice
 #
 # Matrices of this kind are `scipy.sparse.csr_matrix` elsewhere, with the same three arrays; there, as here,
 # a stored zero and an absent cell are different things until somebody writes `toarray()`. Hu, Koren &
-# Volinsky (2008) treat implicit feedback as what it is, a weak "yes" of some confidence and no "no"
-# ([factorization](02_factorization.md) does it). That a loop makes users more alike, and flatters the model
-# that made the data, is shown by simulations such as this one in Chaney, Stewart & Engelhardt (2018). Real
-# systems log what they showed, not only what was taken; they show some items at random on purpose, and
-# weight events by the chance that they had to happen (Schnabel et al. 2016).
+# Volinsky (2008) treat implicit feedback as what it is, a weak "yes" and no "no"
+# ([factorization](02_factorization.md) does it). Chaney, Stewart & Engelhardt (2018) show by simulations
+# such as this one that a loop makes users more alike without serving them better. Against both faults of
+# this lesson real systems log what they showed and not only what was taken, show some items at random on
+# purpose, and let an event count the more, the less likely it was to be seen (Schnabel et al. 2016).

@@ -73,8 +73,9 @@ def run(exercise: Exercise, file: Path, folder: Path, seed: int = 0) -> Iterator
     with substituted(exercise, {name: counted(name) for name in exercise.functions}):
         yours = curve()
     yield f"  {ylabel}: {yours[0][1]:.4f} at {xlabel} {yours[0][0]:g}, {yours[-1][1]:.4f} at {yours[-1][0]:g}"
-    used = ", ".join(f"{name} {n} times" for name, n in calls.items())
-    yield f"Called: {used}."
+    used = ", ".join(f"{name} {n} times" for name, n in calls.items() if n)
+    idle = ", ".join(name for name, n in calls.items() if not n)
+    yield f"Called: {used}{'; not called by it: ' if idle else ''}{idle}."
     gap = max(abs(a[1] - b[1]) for a, b in zip(ours, yours, strict=True))
     figure = plots.loss_curves(
         {"minirec": np.array(ours), "yours": np.array(yours)}, xlabel=xlabel, ylabel=ylabel

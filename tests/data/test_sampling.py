@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sheet import holds
 
 from minirec.data.interactions import Interactions
 from minirec.data.matrix import InteractionMatrix
@@ -30,6 +31,15 @@ def test_uniform_over_the_unseen(row: list[int]) -> None:
     chi_square = np.sum((counts[unseen] - expected) ** 2 / expected)
     assert chi_square < 30  # 10 degrees of freedom at most: exceeded with probability 9e-4, the seed is fixed
     assert np.all(counts[unseen] > 0)
+
+
+@pytest.mark.parametrize("seed", range(7))
+def test_as_on_the_sheet(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    seen = (rng.random((5, 7)) < 0.5) * rng.integers(1, 4, (5, 7))
+    seen[seen.all(axis=1), 3] = 0
+    users = rng.permutation(np.repeat(np.arange(4), 300))
+    holds("sample_negatives", np.random.default_rng(seed), users, 5, seen, seed=seed)
 
 
 @given(st.integers(0, 10**6))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from sheet import holds
 
 from minirec.data.interactions import Interactions
 from minirec.data.splits import (
@@ -71,6 +72,13 @@ def test_leave_one_out_by_hand(timed: bool, rows: list[tuple[int, int, int]]) ->
             wanted[2].append(numbers[-1])
     found = [row_numbers(part) for part in leave_one_out(interactions(rows, timed))]
     assert found == [sorted(part) for part in wanted]
+
+
+@pytest.mark.parametrize("timed", [True, False])
+@given(rows=ROWS)
+def test_leave_one_out_as_on_the_sheet(timed: bool, rows: list[tuple[int, int, int]]) -> None:
+    users, items, times = (np.array(column) for column in zip(*rows, strict=True))
+    holds("leave_one_out", users, items, times if timed else None, 7, 11)
 
 
 def test_leave_one_out_breaks_ties_by_row() -> None:

@@ -1,5 +1,6 @@
 """`exercise run`: the student's function is really what trains."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,11 @@ from minirec.exercises.catalogue import EXERCISES
 from minirec.exercises.examine import substituted
 
 
+# Not all functions of these are called by the model: no model needs three masks or two optimizers, cross-entropy
+# has a backward pass of its own, and a half-step calls the system of its own file.
+SOME = ("masks", "log_softmax", "als_half_step", "adam")
+
+
 @pytest.mark.parametrize("name", EXERCISES)
 def test_every_function_is_called_and_ours_gives_our_curve(name: str, tmp_path: Path) -> None:
     exercise = EXERCISES[name]
@@ -16,10 +22,11 @@ def test_every_function_is_called_and_ours_gives_our_curve(name: str, tmp_path: 
     file.write_text(source.module_source(exercise), encoding="utf-8")
     lines = list(training.run(exercise, file, tmp_path))
     called = next(line for line in lines if line.startswith("Called: "))
-    counts = [int(part.split()[-2]) for part in called.removesuffix(".").split(", ")]
-    assert len(counts) == len(exercise.functions)
-    # no model needs all three masks, and cross-entropy has a backward pass of its own
-    assert (max if name in ("masks", "log_softmax") else min)(counts) > 0, called
+    counts = [int(n) for n in re.findall(r"(\d+) times", called)]
+    idle = re.findall(r"not called by it: (.*)\.", called)
+    assert len(counts) + len(idle[0].split(", ") if idle else []) == len(exercise.functions)
+    counts += [0] * len(idle)
+    assert (max if name in SOME else min)(counts) > 0, called
     assert "differ by at most 0:" in lines[-1]
     assert (tmp_path / f"{name}-run.svg").stat().st_size > 1000
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sheet import holds
 from strategies import frozen, seeds
 
 from minirec.data import leave_one_out
@@ -33,6 +34,13 @@ def counts(seed: int, n: int = 30) -> Any:
 def tables(seed: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     return frozen(rng.standard_normal((U, D))), frozen(rng.standard_normal((I, D)))
+
+
+@given(seeds, st.integers(1, I), ALPHAS, REGS)
+def test_the_system_of_a_user(seed: int, n: int, alpha: float, reg: float) -> None:
+    rng = np.random.default_rng(seed)
+    items, r = rng.permutation(I)[:n], rng.integers(1, 4, n)
+    holds("als_system", tables(seed)[1], items, r, alpha, reg)
 
 
 def by_loops(X: Any, Y: Any, R: np.ndarray, alpha: float, reg: float) -> Any:

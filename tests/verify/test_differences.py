@@ -6,6 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.polynomial import Polynomial
+from sheet import holds
+from strategies import rows
 
 from minirec.verify import differences
 
@@ -30,6 +35,13 @@ def test_the_error_falls_with_the_stated_order(method: Callable[..., Any], order
 def test_sine_has_the_cosine_as_its_derivative(method: Callable[..., Any], tolerance: float) -> None:
     x = np.linspace(-2.0, 2.0, 7)
     assert np.max(np.abs(method(np.sin, x) - np.cos(x))) <= tolerance
+
+
+@given(rows(4), rows(3, 5), rows(3, 5), st.sampled_from([0.01, 0.125, 1.0]))
+def test_central_difference(coefficients: np.ndarray, x: np.ndarray, direction: np.ndarray, h: float) -> None:
+    f = Polynomial(coefficients)
+    largest = 1.0 + max(float(np.abs(a).max()) for a in (coefficients, x, direction))
+    holds("central_difference", f, x, direction, h, scale=largest**4 / h)
 
 
 def test_a_direction_gives_the_sum_of_its_partial_derivatives() -> None:
