@@ -36,9 +36,10 @@ events = [str(event) for event in women.item_ids]  # "1" to "14"
 #
 # The first two stop the program. The other four are worse: it would run, and do something else.
 #
-# **1. A name that nobody defined.** The line that makes the embedding table asks for as many rows as there
-# are users. The number of users is neither an argument of the constructor nor a variable. The repair: the
-# numbers of users and of items come from the data, when the model is fitted.
+# **1. A name that nobody defined.** The line that makes the embedding table, a call `Embedding(rows,
+# width)`, asks for as many rows as there are users. The number of users is neither an argument of the
+# constructor nor a variable. The repair: the numbers of users and of items come from the data, when the
+# model is fitted.
 #
 # **2. A bare number.** The last lines, an example, ask for the scores of user 1 and pass the number itself.
 # A table is read with an *array* of ids, whose shape says how many users there are and how long each one's
@@ -75,8 +76,10 @@ plots.heatmap(
 #
 # **4. A number of layers that stops halfway.** The constructor makes PyTorch's Transformer from three bare
 # numbers: width, heads and layers, here 64, 8 and 2. But in PyTorch the third counts *encoder* layers only.
-# The number of decoder layers is the fourth and stays at 6; the width inside the feed-forward networks, the
-# fifth, stays at 2048 (usual is 4 times the width). How many numbers are there to learn?
+# The signature begins `Transformer(d_model, nhead, num_encoder_layers, num_decoder_layers,
+# dim_feedforward)`. The number of decoder layers is the fourth and stays at 6; the width inside the
+# feed-forward networks, the fifth, stays at 2048 (usual is 4 times the width). How many numbers are there
+# to learn?
 
 # %%
 counts = []
@@ -135,7 +138,7 @@ for mode, generator in (("training", rng), ("prediction", None)):
 # candidates is asked for, and each candidate $c$ in it gets a score:
 #
 # $$
-# s_c = w^\top \operatorname{decoder}\bigl(\kappa E_c,\ m\bigr) + b, \qquad
+# s_c = \operatorname{decoder}\bigl(\kappa E_c,\ m\bigr)\, w + b, \qquad
 # m = \operatorname{encoder}(\kappa E_x + \kappa P)
 # $$
 #
@@ -369,9 +372,9 @@ print(f"largest change: {changed.max():.2f}; range of the scores: {np.ptp(causal
 # A small synthetic shop, whose laws are known: 150 users, 40 products, 2,500 purchases. Three products "go
 # with" each product, as a lamp goes with a desk. With chance 0.6 a purchase goes with the last one or the
 # one before; otherwise taste and popularity decide. Nobody buys a product twice, so favorites are soon used
-# up, and the order decides more often than that. This favors whoever reads the history: a test of the first
-# lesson. Each user's last purchase is hidden for the test, and the last but one (validation) decides which
-# state of the model is kept.
+# up, and the order decides more often than that. This favors whoever reads the history: a test of what
+# reading it is worth. Each user's last purchase is hidden for the test, and the last but one (validation)
+# decides which state of the model is kept.
 
 # %%
 shop = data.synthetic(n_users=150, n_items=40, n_events=2500, seed=3, sequence_strength=0.6)
@@ -383,15 +386,17 @@ goes_with = [shop.world.successors[past[-2:]].ravel() for past in before_test]  
 # %% [markdown]
 # A *step* changes all parameters once, by the gradient for a batch of 64 purchases ([lesson
 # 9](09_training.md)); an *epoch* is one pass over all training purchases. *NDCG@10* measures a list: $1 /
-# \log_2 (1 + r)$ if the hidden purchase stands at rank $r \le 10$, and 0 if it stands further down; so 1
-# for rank 1, $1/2$ for rank 3. It is averaged over users ([lesson 12](12_evaluation.md)).
+# \log_2 (1 + r)$ if the hidden purchase stands at rank $r \le 10$ among the products that the user does not
+# have, and 0 if it stands further down; so 1 for rank 1, $1/2$ for rank 3. It is averaged over users
+# ([lesson 12](12_evaluation.md)).
 
 # %% Loss on the training purchases, and NDCG@10 on the validation ones; the ring marks the epoch that is kept
 models = {}
 for source in ("history", "user"):
     model = TransformerRecommender(
         embedding_dim=24, num_heads=2, num_layers=1, hidden=48, length=6, source=source, negatives=11,
-        lr=5e-3, batch_size=64, epochs=20, patience=20, dtype="float64",
+        lr=5e-3, batch_size=64, epochs=20, patience=20, dtype="float64",  # candidates="pointwise", as it is
+        # unless one says otherwise; patience: epochs without a better validation before it stops
     )  # fmt: skip
     models[source] = model.fit(train, valid=valid, rng=0, progress=False)
     log = model.log
@@ -403,7 +408,7 @@ plots.loss_curves(losses, {source: model.log.validation for source, model in mod
 # A model that gives all 12 candidates the same score has the loss $\log 12$, {{np.log(12):.2f}}. Both
 # losses fall: the user model learns the training purchases too. But what it learns does not help to name
 # the next one. Now the hidden purchases, next to two models without any gradient: popularity, and a Markov
-# chain, which counts what came after what.
+# chain, which scores an item by how often it came right after the user's last one.
 
 # %% NDCG@10 on the hidden purchases. Bars: how far a mean over 150 users may be off by chance (lesson 12)
 rows = {"TransformerRecommender, history": models["history"], "TransformerRecommender, user": models["user"],
@@ -445,14 +450,14 @@ weights = model.attention_weights(history, top[user])[0].mean(
 plots.attention_weights(weights, [title[i] for i in top[user]], [title[i] for i in history])
 
 # %% [markdown]
-# Of the hidden purchases {{share:.0%}} follow the order, more than the chance of 0.6: the favorites are
-# used up. The model does nearly the same. Does the picture say *why*? A weight says how much of a key's
-# value was mixed in, not what that did to the score ([lesson 5](05_worked_example.md)). The third
-# recommendation looks most at the fifth purchase. Leave that purchase out and see by how much the score
-# falls:
+# Of the hidden purchases {{share:.0%}} follow the order, more than the chance of 0.6: a product that the
+# user has is refused and the whole draw repeated, and taste proposes more of what is owned. The model does
+# nearly the same. Does the picture say *why*? A weight says how much of a key's value was mixed in, not
+# what that did to the score ([lesson 5](05_worked_example.md)). The third recommendation looks most at the
+# fifth purchase. Give the model the other five alone and see by how much the score falls:
 
 # %%
-past, third = before_test[user], top[user, 2:3]
+past, third = before_test[user][-6:], top[user, 2:3]
 lost = model.score_histories([past], third) - model.score_histories([np.delete(past, -2)], third)
 print(f"weight of the fifth purchase: {weights[2, 4]:.2f}, score lost without it: {lost[0, 0]:.2f}")
 

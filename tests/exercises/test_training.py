@@ -9,9 +9,8 @@ from minirec.exercises import source, training
 from minirec.exercises.catalogue import EXERCISES
 from minirec.exercises.examine import substituted
 
-
-# Not all functions of these are called by the model: no model needs three masks or two optimizers, cross-entropy
-# has a backward pass of its own, and a half-step calls the system of its own file.
+# The model does not call all functions of these: it needs no three masks, one optimizer; cross-entropy has
+# a backward pass of its own, a half-step calls the system of its own file.
 SOME = ("masks", "log_softmax", "als_half_step", "adam")
 
 
